@@ -1,0 +1,191 @@
+use std::sync::Arc;
+
+use ruma::{
+    RoomVersionId,
+    push::{NewPatternedPushRule, NewPushRule, NewSimplePushRule, RuleKind, Tweak},
+};
+use serde_json::value::RawValue;
+
+use super::*;
+use crate::test_room::{ADA, BO, TestRoom, user};
+
+/// What an event of Bo's does at Ada, in a room of so many.
+fn outcome_with(rules: &Ruleset, event: &Arc<Pdu>, members: u64) -> (bool, bool) {
+    let room = TestRoom::new(RoomVersionId::V11);
+    let levels = room.power_levels();
+    let room = PushRoom { members, levels: &levels };
+    let reader = Reader { user: &user(ADA), display_name: Some("Ada L.") };
+    let outcome = evaluate(rules, &PushEvent::new(event), room, reader);
+    (outcome.notify, outcome.highlight)
+}
+
+fn outcome(event: &Arc<Pdu>, members: u64) -> (bool, bool) {
+    outcome_with(&default_rules(&user(ADA)), event, members)
+}
+
+fn event(sender: &str, kind: &str, state_key: Option<&str>, content: &Value) -> Arc<Pdu> {
+    TestRoom::new(RoomVersionId::V11).event(sender, kind, state_key, content)
+}
+
+fn message(content: &Value) -> Arc<Pdu> {
+    event(BO, "m.room.message", None, content)
+}
+
+const NOTHING: (bool, bool) = (false, false);
+const NOTIFIES: (bool, bool) = (true, false);
+const STANDS_OUT: (bool, bool) = (true, true);
+
+#[test]
+fn the_default_rules_are_those_of_the_specification() {
+    let rules = default_rules(&user(ADA));
+    let ids: Vec<_> =
+        rules.iter().map(|rule| rule.rule_id().trim_start_matches(".m.rule.").to_owned()).collect();
+    assert_eq!(
+        ids,
+        [
+            "master",
+            "suppress_notices",
+            "invite_for_me",
+            "member_event",
+            "is_user_mention",
+            "is_room_mention",
+            "tombstone",
+            "reaction",
+            "room.server_acl",
+            "suppress_edits",
+            "call",
+            "encrypted_room_one_to_one",
+            "room_one_to_one",
+            "message",
+            "encrypted",
+        ]
+    );
+    let on = |rule: AnyPushRuleRef<'_>| rule.enabled() != (rule.rule_id() == ".m.rule.master");
+    assert!(rules.iter().all(on), "all but the master rule are on");
+}
+
+#[test]
+fn the_default_rules_decide_as_the_specification_says() {
+    let text = json!({ "msgtype": "m.text", "body": "tea" });
+    assert_eq!(outcome(&message(&text), 3), NOTIFIES);
+    assert_eq!(outcome(&event(ADA, "m.room.message", None, &text), 3), NOTHING, "one's own");
+    assert_eq!(outcome(&message(&json!({ "msgtype": "m.notice", "body": "tea" })), 3), NOTHING);
+    assert_eq!(outcome(&event(BO, "m.room.encrypted", None, &json!({})), 2), NOTIFIES);
+    assert_eq!(outcome(&event(BO, "m.reaction", None, &json!({})), 3), NOTHING);
+    assert_eq!(outcome(&event(BO, "m.room.topic", Some(""), &json!({})), 3), NOTHING);
+    assert_eq!(outcome(&event(BO, "m.room.tombstone", Some(""), &json!({})), 3), STANDS_OUT);
+    let invite = json!({ "membership": "invite" });
+    assert_eq!(outcome(&event(BO, "m.room.member", Some(ADA), &invite), 3), NOTIFIES);
+    assert_eq!(outcome(&event(ADA, "m.room.member", Some(BO), &invite), 3), NOTHING);
+    let join = json!({ "membership": "join" });
+    assert_eq!(outcome(&event(BO, "m.room.member", Some(BO), &join), 3), NOTHING);
+    let edit =
+        json!({ "msgtype": "m.text", "body": "*", "m.relates_to": { "rel_type": "m.replace" } });
+    assert_eq!(outcome(&message(&edit), 3), NOTHING);
+}
+
+#[test]
+fn a_mention_stands_out_and_a_rooms_only_with_the_level() {
+    let mention =
+        |mentions: Value| json!({ "msgtype": "m.text", "body": "x", "m.mentions": mentions });
+    assert_eq!(outcome(&message(&mention(json!({ "user_ids": [BO, ADA] }))), 3), STANDS_OUT);
+    assert_eq!(outcome(&message(&mention(json!({ "user_ids": [BO] }))), 3), NOTIFIES);
+    assert_eq!(outcome(&message(&mention(json!({ "user_ids": ADA }))), 3), NOTIFIES);
+    assert_eq!(
+        outcome(&message(&mention(json!({ "room": true }))), 3),
+        NOTIFIES,
+        "Bo has no level"
+    );
+    let rules = default_rules(&user(BO));
+    let room = TestRoom::new(RoomVersionId::V11);
+    let levels = room.power_levels();
+    let hers = event(ADA, "m.room.message", None, &mention(json!({ "room": true })));
+    let reader = Reader { user: &user(BO), display_name: None };
+    let loud =
+        evaluate(&rules, &PushEvent::new(&hers), PushRoom { members: 3, levels: &levels }, reader);
+    assert!(loud.notify && loud.highlight);
+}
+
+#[test]
+fn one_to_one_messages_make_a_sound() {
+    let rules = default_rules(&user(ADA));
+    let levels = TestRoom::new(RoomVersionId::V11).power_levels();
+    let event = PushEvent::new(&message(&json!({ "body": "tea" })));
+    let reader = Reader { user: &user(ADA), display_name: None };
+    let sound = |members| {
+        let outcome = evaluate(&rules, &event, PushRoom { members, levels: &levels }, reader);
+        outcome.sound().map(|sound| sound.as_str().to_owned())
+    };
+    assert_eq!((sound(2).as_deref(), sound(3)), (Some("default"), None));
+}
+
+#[test]
+fn rules_of_ones_own_come_before_the_defaults() {
+    let mut rules = default_rules(&user(ADA));
+    let loud = vec![
+        Action::Notify,
+        Action::SetTweak(Tweak::Highlight(ruma::push::HighlightTweakValue::Yes)),
+    ];
+    let keyword = NewPatternedPushRule::new("tea".to_owned(), "tea".to_owned(), loud);
+    rules.insert(NewPushRule::Content(keyword), None, None).unwrap();
+    let tea = message(&json!({ "body": "Tea?" }));
+    assert_eq!(outcome_with(&rules, &tea, 3), STANDS_OUT);
+    assert_eq!(outcome_with(&rules, &message(&json!({ "body": "teapot" })), 3), NOTIFIES);
+
+    let mut muted = default_rules(&user(ADA));
+    let silence = NewSimplePushRule::new(user(BO), vec![]);
+    muted.insert(NewPushRule::Sender(silence), None, None).unwrap();
+    assert_eq!(outcome_with(&muted, &tea, 3), NOTHING);
+    let mut muted = default_rules(&user(ADA));
+    let silence = NewSimplePushRule::new(tea.room_id.clone(), vec![]);
+    muted.insert(NewPushRule::Room(silence), None, None).unwrap();
+    assert_eq!(outcome_with(&muted, &tea, 3), NOTHING);
+
+    rules.set_enabled(RuleKind::Override, ".m.rule.master", true).unwrap();
+    assert_eq!(outcome_with(&rules, &tea, 3), NOTHING);
+}
+
+#[test]
+fn conditions_of_ones_own_rules_are_asked_about_any_property() {
+    let holds_for = |condition: Value, content: &Value| {
+        let mut rules = Ruleset::new();
+        let rule = json!({
+            "rule_id": "own", "default": false, "enabled": true, "actions": ["notify"], "conditions": [condition],
+        });
+        rules.override_.insert(serde_json::from_value(rule).unwrap());
+        outcome_with(&rules, &message(content), 5) == NOTIFIES
+    };
+    let is = |value: Value| json!({ "kind": "event_property_is", "key": "content.a\\.b.c\\\\d", "value": value });
+    for value in [json!(null), json!(true), json!(-7), json!("x")] {
+        assert!(holds_for(is(value.clone()), &json!({ "a.b": { "c\\d": value } })));
+        assert!(!holds_for(is(value.clone()), &json!({ "a.b": { "c\\d": [value] } })));
+        assert!(!holds_for(is(value), &json!({ "a": { "b": 1 } })));
+    }
+    let contains = json!({ "kind": "event_property_contains", "key": "content.list", "value": 3 });
+    assert!(holds_for(contains.clone(), &json!({ "list": [1, {}, 3] })));
+    assert!(!holds_for(contains, &json!({ "list": 3 })));
+    let matches =
+        |key: &str, pattern: &str| json!({ "kind": "event_match", "key": key, "pattern": pattern });
+    assert!(holds_for(matches("room_id", "!kitchen:*"), &json!({})));
+    assert!(holds_for(matches("content.url", "mxc://*"), &json!({ "url": "mxc://x/y" })));
+    assert!(!holds_for(matches("content.url", "*"), &json!({ "url": 5 })));
+    assert!(holds_for(json!({ "kind": "room_member_count", "is": ">=5" }), &json!({})));
+    assert!(!holds_for(json!({ "kind": "room_member_count", "is": "<5" }), &json!({})));
+    let name = json!({ "kind": "contains_display_name" });
+    assert!(holds_for(name.clone(), &json!({ "body": "hello ada l. and all" })));
+    assert!(!holds_for(name, &json!({ "body": "hello ada" })));
+    assert!(!holds_for(json!({ "kind": "org.example.unheard_of" }), &json!({})));
+}
+
+#[test]
+fn content_that_no_memory_holds_counts_as_empty() {
+    let plain = message(&json!({}));
+    for content in [
+        format!("{{\"a\":{}1{}}}", "[".repeat(5_000), "]".repeat(5_000)),
+        "{\"a\":1e999}".to_owned(),
+    ] {
+        let content = RawValue::from_string(content).unwrap();
+        let event = Arc::new(Pdu { content, ..(*plain).clone() });
+        assert_eq!(outcome(&event, 3), NOTIFIES);
+    }
+}
