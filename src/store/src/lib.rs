@@ -1,0 +1,60 @@
+//! The ordered key-value store: engines, the commit pipeline, typed tables and state tries.
+//!
+//! Nothing outside this crate sees bytes: reads are methods of [`Store`], writes are methods of [`Batch`], a file
+//! per subject. A batch is committed as a whole or not at all, and [`Store::commit`] answers only when it is on disk.
+
+mod account_data;
+mod aliases;
+mod batch;
+mod committer;
+mod devices;
+mod engine;
+mod error;
+mod events;
+mod filters;
+mod folder;
+mod key;
+mod memberships;
+mod names;
+mod number;
+mod overlay;
+mod position;
+mod profiles;
+mod queue;
+#[doc(hidden)]
+pub mod raw;
+mod receipts;
+mod registration_tokens;
+mod relations;
+mod room_heads;
+mod state_trie;
+mod store;
+mod table;
+mod threads;
+mod transactions;
+mod transfer;
+mod unread_tallies;
+mod users;
+
+pub use account_data::AccountData;
+pub use aliases::AliasRecord;
+pub use batch::{Batch, Change, Slot};
+pub use devices::{DeviceRecord, LastSeen, PairState, TokenHash, TokenOwner, TokenPair};
+pub use engine::{Direction, Engine, Entry, KeyRange, Write, memory::MemoryEngine};
+pub use error::{EngineError, StoreError};
+pub use events::{EventIndex, EventRecord, EventTransaction, TimelineEntry};
+pub use folder::{EngineKind, EngineOptions, engine_in, open, open_engine};
+pub use memberships::{Forgotten, Membership, RoomMembership};
+pub use number::{EventNumber, RoomNumber, StateKeyNumber, UserNumber};
+pub use position::{StreamPosition, TimelinePosition};
+pub use receipts::{Receipt, ReceiptKind, StoredReceipt};
+pub use registration_tokens::RegistrationTokenRecord;
+pub use relations::{RelatedEvent, RelationKind, RelationRange};
+pub use room_heads::{Extremity, RoomHead};
+pub use state_trie::{CollectedNodes, StateChange, StateCollection, StateRoot};
+pub use store::{Observer, Store, Ticket};
+pub use table::Table;
+pub use transactions::TransactionKey;
+pub use transfer::{TransferError, export, import};
+pub use unread_tallies::{TallyBasis, UnreadEvent, UnreadTally};
+pub use users::{Role, UserRecord, UserStatus};

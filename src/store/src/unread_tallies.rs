@@ -1,0 +1,105 @@
+//! Table of how far unread events were counted.
+//!
+//! | table | key | value |
+//! | --- | --- | --- |
+//! | `unread_tally` | user number, room number | tally |
+//!
+//! A tally follows from events, receipts and push rules, and is kept only so that not everything is counted again
+//! after a restart. It may be older than what follows from them now, never newer.
+
+use ruma::OwnedEventId;
+use serde::{Deserialize, Serialize};
+
+use crate::key::Key;
+use crate::{
+    Batch, RoomNumber, Store, StoreError, StreamPosition, Table, TimelinePosition, UserNumber,
+};
+
+const UNREAD_TALLY: Table = Table::new(72, "unread_tally");
+
+/// An event that notifies its reader, who has not read it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreadEvent {
+    /// Where it stands.
+    pub position: TimelinePosition,
+    /// The root of its thread; `None` for the main timeline.
+    pub thread: Option<OwnedEventId>,
+    /// Whether it stands out.
+    pub highlight: bool,
+}
+
+/// What events are judged by besides themselves. When it changes, all are judged anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TallyBasis {
+    /// Where the reader's push rules changed last.
+    pub rules: StreamPosition,
+    /// Since when the reader is in the room.
+    pub joined: StreamPosition,
+    /// What the reader is called there.
+    pub display_name: Option<String>,
+    /// How many members the room has; more than three count as three.
+    pub members: u64,
+}
+
+/// The unread events of a reader in a room, as of a position.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnreadTally {
+    /// Events up to here are in it; receipts may have moved since.
+    pub until: StreamPosition,
+    /// What they were judged by.
+    pub basis: TallyBasis,
+    /// The unread events, oldest first.
+    pub events: Vec<UnreadEvent>,
+}
+
+fn key(user: UserNumber, room: RoomNumber) -> Vec<u8> {
+    Key::new().user(user).room(room).into_bytes()
+}
+
+impl Store {
+    /// The last tally that was kept of a reader in a room.
+    pub async fn unread_tally(
+        &self,
+        user: UserNumber,
+        room: RoomNumber,
+    ) -> Result<Option<UnreadTally>, StoreError> {
+        self.get(UNREAD_TALLY, key(user, room)).await
+    }
+}
+
+impl Batch {
+    /// Keeps a tally. Fails with [`StoreError::TooLarge`] for one of thousands of events.
+    pub fn put_unread_tally(
+        &mut self,
+        user: UserNumber,
+        room: RoomNumber,
+        tally: &UnreadTally,
+    ) -> Result<(), StoreError> {
+        self.insert(UNREAD_TALLY, key(user, room), tally)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_tally_is_read_as_it_was_kept() {
+        let store = Store::in_memory().await;
+        let (user, room) = (UserNumber(1), RoomNumber(2));
+        let basis = TallyBasis {
+            rules: StreamPosition(3),
+            joined: StreamPosition(4),
+            display_name: Some("Ada".to_owned()),
+            members: 2,
+        };
+        let event = UnreadEvent { position: TimelinePosition(5), thread: None, highlight: true };
+        let tally = UnreadTally { until: StreamPosition(6), basis, events: vec![event] };
+        let mut batch = Batch::new();
+        batch.put_unread_tally(user, room, &tally).unwrap();
+        store.commit(batch).await.unwrap();
+
+        assert_eq!(store.unread_tally(user, room).await.unwrap(), Some(tally));
+        assert_eq!(store.unread_tally(user, RoomNumber(3)).await.unwrap(), None);
+    }
+}
