@@ -1,0 +1,156 @@
+//! Account data. Spec: client-server API, "Client Config".
+
+use ruma::RoomId;
+use serde_json::value::RawValue;
+use store::{AccountData, Batch, RoomNumber, StoreError};
+
+use crate::{ATTEMPTS, Accounts, Session};
+
+/// Bytes of the longest event type.
+pub(crate) const MAX_KIND: usize = protocol::limits::IDENTIFIER;
+
+/// What can go wrong with account data.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountDataError {
+    /// There is none of this type.
+    #[error("there is no such account data")]
+    NotFound,
+    /// The server writes data of this type itself.
+    #[error("{0} cannot be set as account data")]
+    Reserved(String),
+    /// The type is longer than 255 bytes.
+    #[error("an event type has at most {MAX_KIND} bytes")]
+    KindTooLong,
+    /// The content is too large to keep.
+    #[error("account data has at most {} bytes", AccountData::MAX_CONTENT)]
+    TooLarge,
+    /// The name of a tag is longer than 255 bytes.
+    #[error("the name of a tag has at most {MAX_KIND} bytes")]
+    TagTooLong,
+    /// The data cannot be written as JSON.
+    #[error("account data is damaged")]
+    Json(#[from] serde_json::Error),
+    /// The store failed.
+    #[error("account data store failed")]
+    Store(#[from] StoreError),
+}
+
+/// Types that have endpoints of their own.
+const RESERVED: [&str; 2] = ["m.push_rules", "m.fully_read"];
+
+impl Accounts {
+    /// Account data of the session's user, of a room or of the account.
+    pub async fn account_data(
+        &self,
+        session: &Session,
+        room_id: Option<&RoomId>,
+        kind: &str,
+    ) -> Result<Box<RawValue>, AccountDataError> {
+        let room = match room_id {
+            None => None,
+            Some(room_id) => {
+                let number = self.store().room_number(room_id).await?;
+                Some(number.ok_or(AccountDataError::NotFound)?)
+            }
+        };
+        let found = self.store().account_data(session.user, room, kind).await?;
+        found.map(|found| found.content).ok_or(AccountDataError::NotFound)
+    }
+
+    /// Sets account data of the session's user. `content` is a JSON object.
+    pub async fn set_account_data(
+        &self,
+        session: &Session,
+        room_id: Option<&RoomId>,
+        kind: &str,
+        content: &RawValue,
+    ) -> Result<(), AccountDataError> {
+        if RESERVED.contains(&kind) {
+            return Err(AccountDataError::Reserved(kind.to_owned()));
+        }
+        if kind.len() > MAX_KIND {
+            return Err(AccountDataError::KindTooLong);
+        }
+        let room = match room_id {
+            None => None,
+            Some(room_id) => Some(self.store().number_room(room_id).await?),
+        };
+        self.change_account_data(session, room, kind, |_| Ok(content.to_owned())).await
+    }
+
+    /// Sets account data to what `change` makes of what is there. It is called again when somebody else was faster.
+    pub(crate) async fn change_account_data(
+        &self,
+        session: &Session,
+        room: Option<RoomNumber>,
+        kind: &str,
+        change: impl Fn(Option<&AccountData>) -> Result<Box<RawValue>, AccountDataError>,
+    ) -> Result<(), AccountDataError> {
+        for _ in 0..ATTEMPTS {
+            let before = self.store().account_data(session.user, room, kind).await?;
+            let content = change(before.as_ref())?;
+            if content.get().len() > AccountData::MAX_CONTENT {
+                return Err(AccountDataError::TooLarge);
+            }
+            let mut batch = Batch::new();
+            batch.set_account_data(session.user, room, kind, before.as_ref(), &content)?;
+            match self.store().commit(batch).await {
+                Ok(_) => return Ok(()),
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::room_id;
+
+    use super::*;
+    use crate::testing::accounts;
+
+    fn json(text: &str) -> Box<RawValue> {
+        RawValue::from_string(text.to_owned()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn account_data_is_what_was_set_last() {
+        let (accounts, _) = accounts().await;
+        let ada = accounts.with_user("ada").await;
+        let session = accounts.authenticate(ada.access_token.expose(), None).await.unwrap();
+        for room_id in [None, Some(room_id!("!kitchen:hearth.test"))] {
+            let before = accounts.account_data(&session, room_id, "org.example").await;
+            assert!(matches!(before, Err(AccountDataError::NotFound)));
+            for text in [r#"{"n":1}"#, r#"{"n":2}"#] {
+                accounts
+                    .set_account_data(&session, room_id, "org.example", &json(text))
+                    .await
+                    .unwrap();
+                let found = accounts.account_data(&session, room_id, "org.example").await.unwrap();
+                assert_eq!(found.get(), text);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn reserved_and_oversized_account_data_is_refused() {
+        let (accounts, _) = accounts().await;
+        let ada = accounts.with_user("ada").await;
+        let session = accounts.authenticate(ada.access_token.expose(), None).await.unwrap();
+        let set = async |kind: &str, text: &str| {
+            accounts.set_account_data(&session, None, kind, &json(text)).await
+        };
+        assert!(matches!(set("m.push_rules", "{}").await, Err(AccountDataError::Reserved(_))));
+        assert!(matches!(set("m.fully_read", "{}").await, Err(AccountDataError::Reserved(_))));
+        let text = |length: usize| format!(r#"{{"":"{}"}}"#, "x".repeat(length - 7));
+        let fits = text(AccountData::MAX_CONTENT);
+        assert_eq!(fits.len(), AccountData::MAX_CONTENT);
+        set("x", &fits).await.unwrap();
+        let large = set("x", &text(AccountData::MAX_CONTENT + 1)).await;
+        assert!(matches!(large, Err(AccountDataError::TooLarge)));
+        let kind = "x".repeat(MAX_KIND + 1);
+        assert!(matches!(set(&kind, "{}").await, Err(AccountDataError::KindTooLong)));
+    }
+}

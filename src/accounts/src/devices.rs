@@ -1,0 +1,157 @@
+//! The devices of a user. Spec: client-server API, "Device Management".
+
+use ruma::{DeviceId, OwnedDeviceId, api::client::uiaa::AuthData};
+use store::{Batch, DeviceRecord, LastSeen, StoreError};
+
+use crate::{ATTEMPTS, Accounts, InteractiveAuthError, Operation, Session};
+
+/// Bytes of the longest name of a device.
+const MAX_NAME: usize = 512;
+
+/// A device of a user.
+#[derive(Debug, Clone)]
+pub struct Device {
+    /// Its ID.
+    pub id: OwnedDeviceId,
+    /// The name its user gave it.
+    pub display_name: Option<String>,
+    /// When it was seen last, give or take some minutes.
+    pub last_seen: Option<LastSeen>,
+}
+
+/// What can go wrong with devices.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The user has no such device.
+    #[error("there is no such device")]
+    NotFound,
+    /// The name is longer than 512 bytes.
+    #[error("the name of a device has at most {MAX_NAME} bytes")]
+    NameTooLong,
+    /// The user is to authenticate first.
+    #[error("{0}")]
+    Auth(#[from] InteractiveAuthError),
+    /// The store failed.
+    #[error("device store failed")]
+    Store(#[from] StoreError),
+}
+
+impl Accounts {
+    /// The devices of the session's user.
+    pub async fn devices(&self, session: &Session) -> Result<Vec<Device>, DeviceError> {
+        let mut devices = Vec::new();
+        for (id, record) in self.store().devices(session.user).await? {
+            devices.push(self.with_last_seen(session, id, record).await?);
+        }
+        Ok(devices)
+    }
+
+    /// A device of the session's user.
+    pub async fn device(&self, session: &Session, id: &DeviceId) -> Result<Device, DeviceError> {
+        let record = self.store().device(session.user, id).await?.ok_or(DeviceError::NotFound)?;
+        self.with_last_seen(session, id.to_owned(), record).await
+    }
+
+    async fn with_last_seen(
+        &self,
+        session: &Session,
+        id: OwnedDeviceId,
+        record: DeviceRecord,
+    ) -> Result<Device, DeviceError> {
+        let last_seen = self.store().device_seen(session.user, &id).await?;
+        Ok(Device { id, display_name: record.display_name, last_seen })
+    }
+
+    /// Renames a device of the session's user.
+    pub async fn rename_device(
+        &self,
+        session: &Session,
+        id: &DeviceId,
+        display_name: &str,
+    ) -> Result<(), DeviceError> {
+        if display_name.len() > MAX_NAME {
+            return Err(DeviceError::NameTooLong);
+        }
+        for _ in 0..ATTEMPTS {
+            let before = self.store().device(session.user, id).await?;
+            let before = before.ok_or(DeviceError::NotFound)?;
+            let after =
+                DeviceRecord { display_name: Some(display_name.to_owned()), ..before.clone() };
+            let mut batch = Batch::new();
+            batch.put_device(session.user, id, Some(&before), &after)?;
+            match self.store().commit(batch).await {
+                Ok(_) => return Ok(()),
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict.into())
+    }
+
+    /// Deletes devices of the session's user, who gives their password for it. Those that do not exist are gone
+    /// already.
+    #[tracing::instrument(skip_all, fields(user_id = %session.user_id, devices = ids.len()))]
+    pub async fn delete_devices(
+        &self,
+        session: &Session,
+        ids: &[OwnedDeviceId],
+        auth: Option<&AuthData>,
+    ) -> Result<(), DeviceError> {
+        let parts = ids.iter().map(|id| id.as_str());
+        let parts = std::iter::once(session.user_id.as_str()).chain(parts);
+        self.require_password(Operation::new("delete devices", parts), session, auth).await?;
+        Ok(self.delete_own_devices(session.user, |id| ids.contains(id)).await?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::{
+        api::client::uiaa::{MatrixUserIdentifier, Password, UserIdentifier},
+        device_id,
+    };
+
+    use super::*;
+    use crate::{AuthenticationError, NewDevice, testing::accounts};
+
+    #[tokio::test]
+    async fn a_device_is_renamed_by_its_user_only() {
+        let (accounts, _) = accounts().await;
+        let (ada, bo) = (accounts.with_user("ada").await, accounts.with_user("bo").await);
+        let ada_session = accounts.authenticate(ada.access_token.expose(), None).await.unwrap();
+        let bo_session = accounts.authenticate(bo.access_token.expose(), None).await.unwrap();
+
+        accounts.rename_device(&ada_session, &ada.device_id, "phone").await.unwrap();
+        let other = accounts.rename_device(&bo_session, &ada.device_id, "stolen").await;
+
+        assert!(matches!(other, Err(DeviceError::NotFound)));
+        let device = accounts.device(&ada_session, &ada.device_id).await.unwrap();
+        assert_eq!(device.display_name.as_deref(), Some("phone"));
+        let long = "x".repeat(MAX_NAME + 1);
+        let long = accounts.rename_device(&ada_session, &ada.device_id, &long).await;
+        assert!(matches!(long, Err(DeviceError::NameTooLong)));
+    }
+
+    #[tokio::test]
+    async fn deleting_a_device_takes_a_password_and_ends_its_session() {
+        let (accounts, _) = accounts().await;
+        let ada = accounts.with_user("ada").await;
+        let session = accounts.authenticate(ada.access_token.expose(), None).await.unwrap();
+        let id = Some(device_id!("OLD").to_owned());
+        let device = NewDevice { id, ..NewDevice::default() };
+        let old = accounts.log_in("ada", "secret", device).await.unwrap();
+        let ids = [device_id!("OLD").to_owned(), device_id!("GONE").to_owned()];
+
+        let asked = accounts.delete_devices(&session, &ids, None).await;
+        assert!(matches!(asked, Err(DeviceError::Auth(InteractiveAuthError::Required(_)))));
+        accounts.authenticate(old.access_token.expose(), None).await.unwrap();
+
+        let user = UserIdentifier::Matrix(MatrixUserIdentifier::new("ada".to_owned()));
+        let auth = AuthData::Password(Password::new(user, "secret".to_owned()));
+        accounts.delete_devices(&session, &ids, Some(&auth)).await.unwrap();
+
+        let gone = accounts.authenticate(old.access_token.expose(), None).await;
+        assert!(matches!(gone, Err(AuthenticationError::UnknownToken)));
+        assert_eq!(accounts.devices(&session).await.unwrap().len(), 1);
+    }
+}

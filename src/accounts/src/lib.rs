@@ -1,0 +1,193 @@
+//! Users of this server: registration, sessions, devices, profiles, account data.
+//!
+//! [`Accounts`] holds all of it; each module adds its own functions. Passwords and tokens appear in no log and no
+//! `Debug`: those given out are [`Secret`]s.
+
+mod account_data;
+mod devices;
+mod filters;
+mod interactive;
+mod login;
+mod passwords;
+mod profiles;
+mod push_rules;
+mod refresh;
+mod registration;
+mod registration_tokens;
+mod secret;
+mod session_cache;
+mod sessions;
+mod shared_secret;
+mod tags;
+mod usernames;
+
+use std::{sync::Arc, time::Duration};
+
+use protocol::Clock;
+use ruma::{MilliSecondsSinceUnixEpoch, OwnedServerName, ServerName, UserId};
+use store::{Store, UserNumber};
+
+pub use account_data::AccountDataError;
+pub use devices::{Device, DeviceError};
+pub use filters::FilterError;
+pub use interactive::{InteractiveAuthError, Operation};
+pub use login::{LoginError, OtherDevices, PasswordChangeError};
+pub use passwords::{PasswordCost, PasswordError};
+pub use profiles::ProfileError;
+pub use refresh::RefreshError;
+pub use registration::{
+    AfterRegistration, NewUser, Registered, RegistrationError, RegistrationForm,
+};
+pub use registration_tokens::{RegistrationTokenError, RegistrationTokenLimits};
+pub use secret::Secret;
+pub use sessions::{AuthenticationError, NewDevice, NewSession, Session, Tokens};
+pub use shared_secret::{SharedSecretError, SharedSecretForm};
+pub use store::Role;
+pub use usernames::UsernameError;
+
+/// How the server deals with its users.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Who may register.
+    pub registration: Registration,
+    /// Registration tokens that are good any number of times, besides those in the store.
+    pub registration_tokens: Vec<Secret>,
+    /// Lets whoever knows it register anybody, admins too; `None`: nobody can.
+    pub shared_secret: Option<Secret>,
+    /// How long an access token is accepted that can be refreshed. Others are accepted until they are logged out.
+    pub access_token_lifetime: Duration,
+    /// What it costs to hash a password.
+    pub password_cost: PasswordCost,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            registration: Registration::Closed,
+            registration_tokens: Vec::new(),
+            shared_secret: None,
+            access_token_lifetime: Duration::from_hours(1),
+            password_cost: PasswordCost::default(),
+        }
+    }
+}
+
+/// Who may register by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registration {
+    /// Nobody.
+    Closed,
+    /// Whoever has a registration token.
+    WithToken,
+    /// Everybody.
+    Open,
+}
+
+/// The users of this server. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Accounts(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    server_name: OwnedServerName,
+    settings: Settings,
+    sessions: session_cache::SessionCache,
+    passwords: passwords::Passwords,
+    interactive: interactive::InteractiveSessions,
+    nonces: shared_secret::Nonces,
+}
+
+/// How often a change that met another is tried again before it fails.
+const ATTEMPTS: usize = 16;
+
+impl Accounts {
+    /// The users of the server called `server_name`.
+    ///
+    /// Hashes one password at the configured cost, so it takes some tens of milliseconds.
+    pub fn new(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        server_name: OwnedServerName,
+        settings: Settings,
+    ) -> Self {
+        let sessions = session_cache::SessionCache::new(&store);
+        let passwords = passwords::Passwords::new(settings.password_cost);
+        let interactive = interactive::InteractiveSessions::new();
+        let nonces = shared_secret::Nonces::new();
+        Self(Arc::new(Inner {
+            store,
+            clock,
+            server_name,
+            settings,
+            sessions,
+            passwords,
+            interactive,
+            nonces,
+        }))
+    }
+
+    fn server_name(&self) -> &ServerName {
+        &self.0.server_name
+    }
+
+    /// The account of a user of this server, deactivated or not.
+    async fn account(
+        &self,
+        user_id: &UserId,
+    ) -> Result<Option<(UserNumber, store::UserRecord)>, store::StoreError> {
+        let Some(number) = self.store().user_number(user_id).await? else { return Ok(None) };
+        Ok(self.store().user(number).await?.map(|record| (number, record)))
+    }
+
+    fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    fn now(&self) -> MilliSecondsSinceUnixEpoch {
+        self.0.clock.now()
+    }
+}
+
+/// The time `span` after `now`.
+fn after(now: MilliSecondsSinceUnixEpoch, span: Duration) -> MilliSecondsSinceUnixEpoch {
+    let millis = ruma::UInt::new_saturating(u64::try_from(span.as_millis()).unwrap_or(u64::MAX));
+    MilliSecondsSinceUnixEpoch(now.get().saturating_add(millis))
+}
+
+#[cfg(test)]
+mod testing {
+    //! What all tests of this crate begin with.
+
+    use protocol::FixedClock;
+    use ruma::server_name;
+
+    use super::*;
+
+    /// Accounts on a memory store, with open registration and passwords that cost nothing.
+    pub(crate) async fn accounts() -> (Accounts, Arc<FixedClock>) {
+        accounts_with(Settings { registration: Registration::Open, ..Settings::default() }).await
+    }
+
+    pub(crate) async fn accounts_with(settings: Settings) -> (Accounts, Arc<FixedClock>) {
+        let clock = Arc::new(FixedClock::new(1_800_000_000_000));
+        let settings = Settings { password_cost: PasswordCost::trivial(), ..settings };
+        let store = Store::in_memory().await;
+        let name = server_name!("hearth.test").to_owned();
+        (Accounts::new(store, Arc::clone(&clock) as Arc<dyn Clock>, name, settings), clock)
+    }
+
+    impl Accounts {
+        /// A user with the password "secret" and one device.
+        pub(crate) async fn with_user(&self, localpart: &str) -> NewSession {
+            let user = NewUser::new(localpart).password("secret");
+            self.create_user(user).await.unwrap();
+            self.log_in(localpart, "secret", NewDevice::default()).await.unwrap()
+        }
+    }
+}
