@@ -1,0 +1,93 @@
+//! Appending events to a room that exists.
+
+use std::sync::Arc;
+
+use ruma::UserId;
+use ruma::events::StateEventType;
+use store::{RoomHead, StoreError, TransactionKey};
+
+use crate::assembly::{Assembly, Draft};
+use crate::cell::RoomCell;
+use crate::{RoomError, Rooms, StoredEvent};
+
+/// How often a commit is built again after others changed what it was built on.
+const ATTEMPTS: usize = 100;
+
+impl Rooms {
+    /// Appends events, all or none, and returns them when they are durable.
+    pub(crate) async fn append(
+        &self,
+        cell: &RoomCell,
+        drafts: &[Draft],
+    ) -> Result<Vec<Arc<StoredEvent>>, RoomError> {
+        self.append_with(cell, drafts, |_| Ok(())).await
+    }
+
+    /// As [`Rooms::append`], with more to put into the same batch once the events are known.
+    pub(crate) async fn append_with(
+        &self,
+        cell: &RoomCell,
+        drafts: &[Draft],
+        also: impl Fn(&mut Assembly<'_>) -> Result<(), RoomError>,
+    ) -> Result<Vec<Arc<StoredEvent>>, RoomError> {
+        self.number_names(drafts).await?;
+        for _ in 0..ATTEMPTS {
+            let mut writer = cell.writer.lock().await;
+            let (head, generation) = writer.current(self.store(), cell.number).await?;
+            let mut assembly = Assembly::on(self, cell.number, cell.room_id.clone(), head)?;
+            for draft in drafts {
+                assembly.add(draft.clone()).await?;
+            }
+            also(&mut assembly)?;
+            let (batch, head, events): (_, RoomHead, _) = assembly.finish()?;
+            let ticket = self.store().submit(batch);
+            writer.advance(head);
+            drop(writer);
+            match ticket.await {
+                Ok(_) => return Ok(events),
+                Err(StoreError::Conflict) => cell.writer.lock().await.refused(generation),
+                Err(error) => return Err(error.into()),
+            }
+            if let Some(events) = self.transaction_of(cell, drafts).await? {
+                return Ok(events);
+            }
+        }
+        Err(RoomError::Busy)
+    }
+
+    /// The event that the drafts' transaction made meanwhile, in another request.
+    async fn transaction_of(
+        &self,
+        cell: &RoomCell,
+        drafts: &[Draft],
+    ) -> Result<Option<Vec<Arc<StoredEvent>>>, RoomError> {
+        let [Draft { transaction: Some(transaction), sender, .. }] = drafts else {
+            return Ok(None);
+        };
+        let user = self.store().number_user(sender).await?;
+        let key = TransactionKey {
+            user,
+            device_id: &transaction.device_id,
+            room: cell.number,
+            transaction_id: &transaction.transaction_id,
+        };
+        let Some(event_id) = self.store().transaction(key).await? else { return Ok(None) };
+        let (_, event) = self.event_by_id(cell.number, &event_id).await?;
+        Ok(Some(vec![event]))
+    }
+
+    /// Numbers what the drafts name for the first time, before the room's writer is held: that waits for the disk.
+    pub(crate) async fn number_names(&self, drafts: &[Draft]) -> Result<(), RoomError> {
+        for draft in drafts {
+            let Some(state_key) = &draft.state_key else { continue };
+            let kind = StateEventType::from(draft.kind.to_string());
+            self.store().number_state_key(&kind, state_key).await?;
+            if kind == StateEventType::RoomMember
+                && let Ok(user) = UserId::parse(state_key)
+            {
+                self.store().number_user(&user).await?;
+            }
+        }
+        Ok(())
+    }
+}

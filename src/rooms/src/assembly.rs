@@ -1,0 +1,321 @@
+//! Putting new events together: what they follow, what allows them, and everything that changes with them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use protocol::event_builder::{EventTemplate, build};
+use protocol::power_levels::PowerLevels;
+use protocol::redaction::may_redact;
+use protocol::{Depth, Pdu, auth, room_version};
+use ruma::events::{StateEventType, TimelineEventType};
+use ruma::room_version_rules::{EventIdFormatVersion, RoomVersionRules};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
+use serde_json::value::RawValue;
+use store::{
+    Batch, Change, EventNumber, EventRecord, EventTransaction, Extremity, Membership, RoomHead,
+    RoomNumber, Slot, StateRoot,
+};
+
+use crate::{RoomError, Rooms, StoredEvent, membership, references};
+
+/// What a new event is to say. The rest follows from where it stands.
+#[derive(Debug, Clone)]
+pub(crate) struct Draft {
+    pub(crate) sender: OwnedUserId,
+    pub(crate) kind: TimelineEventType,
+    pub(crate) content: Box<RawValue>,
+    pub(crate) state_key: Option<String>,
+    pub(crate) redacts: Option<OwnedEventId>,
+    pub(crate) transaction: Option<EventTransaction>,
+}
+
+impl Draft {
+    /// A message or, with a `state_key`, a state event.
+    pub(crate) fn new(
+        sender: OwnedUserId,
+        kind: TimelineEventType,
+        state_key: Option<String>,
+        content: Box<RawValue>,
+    ) -> Self {
+        Self { sender, kind, content, state_key, redacts: None, transaction: None }
+    }
+}
+
+/// The events that decide whether another is allowed, by type and state key.
+type AuthState = HashMap<(StateEventType, String), Arc<StoredEvent>>;
+
+/// New events of one room on their way into one batch.
+pub(crate) struct Assembly<'a> {
+    pub(crate) rooms: &'a Rooms,
+    pub(crate) batch: Batch,
+    room: RoomNumber,
+    room_id: OwnedRoomId,
+    rules: RoomVersionRules,
+    /// The head that the batch depends on; `None` for a room that is being created.
+    before: Option<RoomHead>,
+    /// The head with the events added so far.
+    head: RoomHead,
+    pub(crate) events: Vec<Arc<StoredEvent>>,
+    /// The reference hashes of the events added so far, in versions 1 and 2, where others name them by it.
+    hashes: HashMap<OwnedEventId, String>,
+}
+
+impl<'a> Assembly<'a> {
+    /// Begins on a room's head.
+    pub(crate) fn on(
+        rooms: &'a Rooms,
+        room: RoomNumber,
+        room_id: OwnedRoomId,
+        head: RoomHead,
+    ) -> Result<Self, RoomError> {
+        let before = Some(head.clone());
+        Self::begin(rooms, room, room_id, before, head)
+    }
+
+    /// Begins a new room.
+    pub(crate) fn new_room(
+        rooms: &'a Rooms,
+        room: RoomNumber,
+        room_id: OwnedRoomId,
+        version: ruma::RoomVersionId,
+    ) -> Result<Self, RoomError> {
+        let state = StateRoot::EMPTY;
+        let head = RoomHead { version, extremities: Vec::new(), state, joined: 0, invited: 0 };
+        Self::begin(rooms, room, room_id, None, head)
+    }
+
+    fn begin(
+        rooms: &'a Rooms,
+        room: RoomNumber,
+        room_id: OwnedRoomId,
+        before: Option<RoomHead>,
+        head: RoomHead,
+    ) -> Result<Self, RoomError> {
+        let rules = room_version::rules(&head.version)
+            .ok_or_else(|| RoomError::UnsupportedVersion(head.version.clone()))?;
+        let batch = Batch::new();
+        let (events, hashes) = (Vec::new(), HashMap::new());
+        Ok(Self { rooms, batch, room, room_id, rules, before, head, events, hashes })
+    }
+
+    /// Adds an event after those added before. Fails when the room's rules do not allow it; the assembly is then of
+    /// no further use.
+    pub(crate) async fn add(&mut self, draft: Draft) -> Result<Arc<StoredEvent>, RoomError> {
+        let auth_state = self.auth_state(&draft).await?;
+        let transaction = draft.transaction.clone();
+        let (pdu, json) = self.build(draft, &auth_state).await?;
+        self.authorise(&pdu, &auth_state)?;
+        self.keep(pdu, &json, transaction, &auth_state).await
+    }
+
+    /// Adds the first event of the room, which was built to learn the room's ID.
+    pub(crate) async fn add_create(
+        &mut self,
+        pdu: Arc<Pdu>,
+        json: &str,
+    ) -> Result<Arc<StoredEvent>, RoomError> {
+        // Nothing but what the creator asked for can be wrong with it.
+        auth::check_auth_events(&pdu, |_| None, &self.rules)
+            .map_err(|error| RoomError::InvalidParameter(error.to_string()))?;
+        self.keep(pdu, json, None, &AuthState::new()).await
+    }
+
+    /// Completes the batch; returns it with the head after it.
+    pub(crate) fn finish(mut self) -> Result<(Batch, RoomHead, Vec<Arc<StoredEvent>>), RoomError> {
+        self.batch.move_room_head(self.room, self.before.as_ref(), &self.head)?;
+        Ok((self.batch, self.head, self.events))
+    }
+
+    /// The current state, as far as it decides about the draft.
+    async fn auth_state(&self, draft: &Draft) -> Result<AuthState, RoomError> {
+        let (sender, state_key) = (&draft.sender, draft.state_key.as_deref());
+        let types = auth::auth_types(&draft.kind, sender, state_key, &draft.content, &self.rules)?;
+        let mut state = AuthState::new();
+        for (kind, state_key) in types {
+            let found = self.rooms.state_at(self.room, self.head.state, &kind, &state_key).await?;
+            if let Some(event) = found {
+                state.insert((kind, state_key), event);
+            }
+        }
+        self.add_implied_create(&mut state).await?;
+        Ok(state)
+    }
+
+    /// From version 12 on the create event is no auth event, as the room's ID names it; the rules need it all the same.
+    async fn add_implied_create(&self, state: &mut AuthState) -> Result<(), RoomError> {
+        let key = (StateEventType::RoomCreate, String::new());
+        if state.contains_key(&key) {
+            return Ok(());
+        }
+        if let Some(event) = self.rooms.state_at(self.room, self.head.state, &key.0, "").await? {
+            state.insert(key, event);
+        }
+        Ok(())
+    }
+
+    async fn build(
+        &self,
+        draft: Draft,
+        auth_state: &AuthState,
+    ) -> Result<(Arc<Pdu>, String), RoomError> {
+        let create_is_named = !self.rules.authorization.room_create_event_id_as_room_id;
+        let mut template =
+            EventTemplate::new(Some(self.room_id.clone()), draft.sender, draft.kind, draft.content);
+        template.state_key = draft.state_key;
+        template.redacts = draft.redacts;
+        template.origin_server_ts = self.rooms.clock().now();
+        let extremities = &self.head.extremities;
+        template.prev_events = extremities.iter().map(|one| one.event_id.clone()).collect();
+        template.depth = Depth::after(extremities.iter().map(|one| Depth::new(one.depth)));
+        let mut auth_numbers: Vec<EventNumber> = Vec::new();
+        for ((kind, _), event) in auth_state {
+            if create_is_named || *kind != StateEventType::RoomCreate {
+                template.auth_events.push(event.pdu.event_id.clone());
+                auth_numbers.push(event.number);
+            }
+        }
+        template.auth_events.sort();
+        if self.rules.event_id_format == EventIdFormatVersion::V1 {
+            let mut stored = auth_numbers;
+            stored.extend(extremities.iter().map(|one| one.event));
+            stored.retain(|number| !self.events.iter().any(|added| added.number == *number));
+            template.reference_hashes = self.rooms.reference_hashes(&stored, &self.rules).await?;
+            template.reference_hashes.extend(self.hashes.clone());
+            template.id_localpart = Some(random_localpart());
+        }
+        let key_pair = self.rooms.signing_key().key_pair();
+        Ok(build(template, &self.head.version, key_pair, self.rooms.server_name())?)
+    }
+
+    fn authorise(&self, pdu: &Pdu, auth_state: &AuthState) -> Result<(), RoomError> {
+        let find = |kind: &StateEventType, state_key: &str| {
+            let event = auth_state.get(&(kind.clone(), state_key.to_owned()))?;
+            Some(Arc::clone(&event.pdu))
+        };
+        Ok(auth::authorise(pdu, find, &self.rules)?)
+    }
+
+    /// Writes an event that was allowed, and all that follows from it, into the batch.
+    async fn keep(
+        &mut self,
+        pdu: Arc<Pdu>,
+        json: &str,
+        transaction: Option<EventTransaction>,
+        auth_state: &AuthState,
+    ) -> Result<Arc<StoredEvent>, RoomError> {
+        let number = self.rooms.store().new_event_number().await?;
+        let slot = self.batch.slot();
+        let record = EventRecord {
+            event_id: pdu.event_id.clone(),
+            room: self.room,
+            state_before: self.head.state,
+            transaction,
+        };
+        if self.rules.event_id_format == EventIdFormatVersion::V1 {
+            let hash = references::reference_hash(json, &self.rules)?;
+            self.hashes.insert(record.event_id.clone(), hash);
+        }
+        self.batch.append_event(number, &record, json, slot)?;
+        self.batch.announce(Change::Timeline(self.room));
+        let event = Arc::new(StoredEvent { number, record, pdu });
+        self.rooms.event_cache().insert(number, Arc::clone(&event));
+        self.change_state(&event, slot).await?;
+        self.relate(&event, slot).await?;
+        self.redact(&event, auth_state).await?;
+        self.head.extremities = vec![Extremity {
+            event: number,
+            event_id: event.pdu.event_id.clone(),
+            depth: event.pdu.depth.get(),
+        }];
+        self.events.push(Arc::clone(&event));
+        Ok(event)
+    }
+
+    /// Puts a state event into the room's state, and a membership into the lists of members.
+    async fn change_state(&mut self, event: &StoredEvent, slot: Slot) -> Result<(), RoomError> {
+        let Some((kind, state_key)) = event.pdu.state_entry() else { return Ok(()) };
+        let store = self.rooms.store();
+        if kind == StateEventType::RoomMember {
+            self.change_membership(event, state_key, slot).await?;
+        }
+        let key = store.number_state_key(&kind, state_key).await?;
+        let change = [(key, Some(event.number))];
+        self.head.state =
+            store.set_state(&mut self.batch, self.room, self.head.state, &change).await?;
+        Ok(())
+    }
+
+    async fn change_membership(
+        &mut self,
+        event: &StoredEvent,
+        state_key: &str,
+        slot: Slot,
+    ) -> Result<(), RoomError> {
+        let malformed = || RoomError::Malformed(format!("{state_key} is no user id"));
+        let user: OwnedUserId = state_key.try_into().map_err(|_| malformed())?;
+        let after = membership::of(&event.pdu).ok_or_else(malformed)?;
+        let kind = StateEventType::RoomMember;
+        let before = self.rooms.state_at(self.room, self.head.state, &kind, state_key).await?;
+        let before = before.and_then(|event| membership::of(&event.pdu));
+        if before == Some(after) {
+            return Ok(());
+        }
+        let user = self.rooms.store().number_user(&user).await?;
+        self.batch.set_membership(user, self.room, before, after, event.number, slot)?;
+        for (membership, count) in [
+            (Membership::Join, &mut self.head.joined),
+            (Membership::Invite, &mut self.head.invited),
+        ] {
+            if before == Some(membership) {
+                *count = count.saturating_sub(1);
+            }
+            if after == membership {
+                *count += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The power levels in force, as far as `auth_state` has them.
+    fn power_levels(&self, auth_state: &AuthState) -> PowerLevels {
+        let find = |kind| auth_state.get(&(kind, String::new())).map(|event| &event.pdu);
+        PowerLevels::new(
+            find(StateEventType::RoomPowerLevels),
+            find(StateEventType::RoomCreate),
+            &self.rules,
+        )
+    }
+
+    /// Applies a redaction: to the event it names, if that is here and the sender may redact it.
+    async fn redact(
+        &mut self,
+        event: &StoredEvent,
+        auth_state: &AuthState,
+    ) -> Result<(), RoomError> {
+        let Some(redacts) = &event.pdu.redacts else { return Ok(()) };
+        let target = match self.rooms.event_by_id(self.room, redacts).await {
+            Ok(found) => found,
+            Err(RoomError::UnknownEvent(_)) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let levels = self.power_levels(auth_state);
+        // Of users of one server the rules would let each redact the other's events; clients are promised otherwise.
+        let is_own = event.pdu.sender == target.1.pdu.sender;
+        let may = is_own || levels.can_redact_others(&event.pdu.sender);
+        if !may || !may_redact(&event.pdu, &target.1.pdu, &levels, &self.rules) {
+            return Err(RoomError::Forbidden("you may not redact this event".to_owned()));
+        }
+        self.batch.redact_event(target.1.number, event.number)?;
+        self.unrelate(&target.1, target.0.position).await
+    }
+
+    pub(crate) fn room(&self) -> RoomNumber {
+        self.room
+    }
+}
+
+/// The part of an event ID that this server chooses, in room versions 1 and 2.
+pub(crate) fn random_localpart() -> String {
+    use rand::distr::{Alphanumeric, SampleString};
+    Alphanumeric.sample_string(&mut rand::rng(), 18)
+}

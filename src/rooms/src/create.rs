@@ -1,0 +1,375 @@
+//! Creating rooms.
+
+use std::sync::Arc;
+
+use protocol::event_builder::{EventTemplate, build};
+use protocol::{Pdu, room_version};
+use ruma::events::TimelineEventType;
+use ruma::room_version_rules::{EventIdFormatVersion, RoomIdFormatVersion, RoomVersionRules};
+use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+use store::{AliasRecord, StoreError};
+
+use crate::assembly::{Assembly, Draft, random_localpart};
+use crate::membership::member_content;
+use crate::{RoomError, Rooms};
+
+/// How a room is set up at first. Spec: client-server API, `POST /createRoom`, `preset`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Preset {
+    /// `private_chat`: by invitation.
+    PrivateChat,
+    /// `trusted_private_chat`: by invitation, and the invited are the creator's equals.
+    TrustedPrivateChat,
+    /// `public_chat`: for everybody.
+    PublicChat,
+}
+
+/// What an invitation is to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Invitation {
+    /// A room.
+    Ordinary,
+    /// A chat of two.
+    Direct,
+}
+
+/// One state event that a room begins with.
+#[derive(Debug, Clone)]
+pub struct InitialState {
+    /// Its type.
+    pub kind: TimelineEventType,
+    /// Its state key.
+    pub state_key: String,
+    /// Its content, a JSON object.
+    pub content: Box<RawValue>,
+}
+
+/// What a room is to be. Spec: client-server API, `POST /createRoom`.
+#[derive(Debug, Clone)]
+pub struct CreateRoom {
+    /// The version; the server's default if `None`.
+    pub version: Option<RoomVersionId>,
+    /// More keys of `m.room.create`.
+    pub creation_content: Map<String, Value>,
+    /// How it is set up.
+    pub preset: Preset,
+    /// What state it begins with, beside and instead of the preset's.
+    pub initial_state: Vec<InitialState>,
+    /// Its name.
+    pub name: Option<String>,
+    /// Its topic.
+    pub topic: Option<String>,
+    /// An alias to create for it.
+    pub alias: Option<OwnedRoomAliasId>,
+    /// Whom to invite.
+    pub invite: Vec<OwnedUserId>,
+    /// What these are invited to.
+    pub invitation: Invitation,
+    /// Keys that replace those of the default power levels.
+    pub power_levels: Map<String, Value>,
+}
+
+/// The most users invited and the most initial state events of one request.
+const MAX_INVITES: usize = 100;
+const MAX_INITIAL_STATE: usize = 500;
+
+impl Rooms {
+    /// Creates a room, whole or not at all, and returns its ID once it is durable.
+    ///
+    /// Fails with [`RoomError::UnsupportedVersion`], [`RoomError::AliasInUse`], and as an event would that the
+    /// request adds. Spec: client-server API, `POST /createRoom`.
+    #[tracing::instrument(skip_all, fields(%creator))]
+    pub async fn create_room(
+        &self,
+        creator: &UserId,
+        wish: CreateRoom,
+    ) -> Result<OwnedRoomId, RoomError> {
+        if wish.invite.len() > MAX_INVITES || wish.initial_state.len() > MAX_INITIAL_STATE {
+            let limits = format!("{MAX_INVITES} invitations, {MAX_INITIAL_STATE} state events");
+            return Err(RoomError::InvalidParameter(format!("more than {limits}")));
+        }
+        let version = wish.version.clone();
+        let version = version.unwrap_or_else(|| self.settings().default_version.clone());
+        let rules = room_version::rules(&version)
+            .ok_or_else(|| RoomError::UnsupportedVersion(version.clone()))?;
+        if let Some(alias) = &wish.alias
+            && self.store().alias(alias).await?.is_some()
+        {
+            return Err(RoomError::AliasInUse(alias.clone()));
+        }
+        let plan = Plan { creator, version, rules, wish: &wish };
+        let (create, json) = self.build_create(&plan)?;
+        let room_id = create.room_id.clone();
+        let drafts = self.drafts(&plan).await?;
+        self.number_names(&drafts).await?;
+        self.store().number_state_key(&"m.room.create".into(), "").await?;
+        let room = self.store().number_room(&room_id).await?;
+
+        let mut assembly = Assembly::new_room(self, room, room_id.clone(), plan.version.clone())?;
+        assembly.add_create(create, &json).await?;
+        for draft in drafts {
+            assembly.add(draft).await?;
+        }
+        let (mut batch, ..) = assembly.finish()?;
+        if let Some(alias) = &wish.alias {
+            let record = AliasRecord { room_id: room_id.clone(), creator: creator.to_owned() };
+            batch.create_alias(alias, &record)?;
+        }
+        match (self.store().commit(batch).await, &wish.alias) {
+            (Ok(_), _) => Ok(room_id),
+            (Err(StoreError::Conflict), Some(alias)) => Err(RoomError::AliasInUse(alias.clone())),
+            (Err(error), _) => Err(error.into()),
+        }
+    }
+
+    /// The create event; from version 12 on it makes the room's ID.
+    fn build_create(&self, plan: &Plan<'_>) -> Result<(Arc<Pdu>, String), RoomError> {
+        let room_id = match plan.rules.room_id_format {
+            RoomIdFormatVersion::V2 => None,
+            _ => Some(RoomId::new_v1(self.server_name())),
+        };
+        let kind = TimelineEventType::RoomCreate;
+        let content = raw(&plan.create_content());
+        let mut template = EventTemplate::new(room_id, plan.creator.to_owned(), kind, content);
+        template.state_key = Some(String::new());
+        template.origin_server_ts = self.clock().now();
+        if plan.rules.event_id_format == EventIdFormatVersion::V1 {
+            template.id_localpart = Some(random_localpart());
+        }
+        Ok(build(template, &plan.version, self.signing_key().key_pair(), self.server_name())?)
+    }
+
+    /// What follows the create event, in the order that the specification gives.
+    async fn drafts(&self, plan: &Plan<'_>) -> Result<Vec<Draft>, RoomError> {
+        let wish = plan.wish;
+        let profile = self.profile_of(plan.creator).await?;
+        let mut drafts = vec![plan.state(
+            "m.room.member",
+            plan.creator.as_str(),
+            &member_content("join", &profile, None),
+        )];
+        let power_levels = wish.initial_state.iter().rfind(|state| {
+            state.kind == TimelineEventType::RoomPowerLevels && state.state_key.is_empty()
+        });
+        drafts.push(match power_levels {
+            Some(given) => plan.given(given),
+            None => plan.state("m.room.power_levels", "", &plan.power_levels()),
+        });
+        if let Some(alias) = &wish.alias {
+            drafts.push(plan.state("m.room.canonical_alias", "", &json!({ "alias": alias })));
+        }
+        drafts.extend(plan.preset_state());
+        drafts.extend(plan.initial_state());
+        if let Some(name) = &wish.name {
+            drafts.push(plan.state("m.room.name", "", &json!({ "name": name })));
+        }
+        if let Some(topic) = &wish.topic {
+            let rich = json!({ "m.text": [{ "body": topic }] });
+            drafts.push(plan.state(
+                "m.room.topic",
+                "",
+                &json!({ "topic": topic, "m.topic": rich }),
+            ));
+        }
+        for invited in &wish.invite {
+            let profile = self.profile_of(invited).await?;
+            let mut content = member_content("invite", &profile, None);
+            if wish.invitation == Invitation::Direct {
+                content["is_direct"] = Value::Bool(true);
+            }
+            drafts.push(plan.state("m.room.member", invited.as_str(), &content));
+        }
+        Ok(drafts)
+    }
+}
+
+/// A wish with what follows from it.
+struct Plan<'a> {
+    creator: &'a UserId,
+    version: RoomVersionId,
+    rules: RoomVersionRules,
+    wish: &'a CreateRoom,
+}
+
+impl Plan<'_> {
+    fn state(&self, kind: &str, state_key: &str, content: &Value) -> Draft {
+        let state_key = Some(state_key.to_owned());
+        Draft::new(self.creator.to_owned(), kind.into(), state_key, raw(content))
+    }
+
+    fn given(&self, given: &InitialState) -> Draft {
+        let state_key = Some(given.state_key.clone());
+        let content = given.content.clone();
+        Draft::new(self.creator.to_owned(), given.kind.clone(), state_key, content)
+    }
+
+    fn create_content(&self) -> Value {
+        let mut content = self.wish.creation_content.clone();
+        content.insert("room_version".to_owned(), json!(self.version));
+        if self.rules.authorization.use_room_create_sender {
+            content.remove("creator");
+        } else {
+            content.insert("creator".to_owned(), json!(self.creator));
+        }
+        if self.creators_are_privileged() && self.wish.preset == Preset::TrustedPrivateChat {
+            let mut creators = match content.remove("additional_creators") {
+                Some(Value::Array(creators)) => creators,
+                _ => Vec::new(),
+            };
+            for invited in &self.wish.invite {
+                let invited = json!(invited);
+                if !creators.contains(&invited) {
+                    creators.push(invited);
+                }
+            }
+            if !creators.is_empty() {
+                content.insert("additional_creators".to_owned(), Value::Array(creators));
+            }
+        }
+        Value::Object(content)
+    }
+
+    /// Whether creators have a power that no level expresses, from version 12 on.
+    fn creators_are_privileged(&self) -> bool {
+        self.rules.authorization.explicitly_privilege_room_creators
+    }
+
+    fn power_levels(&self) -> Value {
+        let trusted = self.wish.preset == Preset::TrustedPrivateChat;
+        let mut users = Map::new();
+        if !self.creators_are_privileged() {
+            users.insert(self.creator.to_string(), json!(100));
+            let invited = self.wish.invite.iter().filter(|_| trusted);
+            users.extend(invited.map(|user| (user.to_string(), json!(100))));
+        }
+        let tombstone = if self.creators_are_privileged() { 150 } else { 100 };
+        let invite = if self.wish.preset == Preset::PublicChat { 50 } else { 0 };
+        let mut content = json!({
+            "users": users,
+            "users_default": 0,
+            "events": {
+                "m.room.name": 50,
+                "m.room.avatar": 50,
+                "m.room.canonical_alias": 50,
+                "m.room.power_levels": 100,
+                "m.room.history_visibility": 100,
+                "m.room.server_acl": 100,
+                "m.room.encryption": 100,
+                "m.room.tombstone": tombstone,
+            },
+            "events_default": 0,
+            "state_default": 50,
+            "ban": 50,
+            "kick": 50,
+            "redact": 50,
+            "invite": invite,
+            "historical": 100,
+        });
+        for (key, value) in &self.wish.power_levels {
+            content[key] = value.clone();
+        }
+        content
+    }
+
+    /// The preset's state, without what the wish states itself.
+    fn preset_state(&self) -> Vec<Draft> {
+        let (join_rule, guests) = match self.wish.preset {
+            Preset::PublicChat => ("public", "forbidden"),
+            Preset::PrivateChat | Preset::TrustedPrivateChat => ("invite", "can_join"),
+        };
+        let preset = [
+            ("m.room.join_rules", json!({ "join_rule": join_rule })),
+            ("m.room.history_visibility", json!({ "history_visibility": "shared" })),
+            ("m.room.guest_access", json!({ "guest_access": guests })),
+        ];
+        let stated = |kind: &str| {
+            let mut initial = self.wish.initial_state.iter();
+            initial.any(|state| state.kind.to_string() == kind && state.state_key.is_empty())
+        };
+        let wanted = preset.iter().filter(|(kind, _)| !stated(kind));
+        wanted.map(|(kind, content)| self.state(kind, "", content)).collect()
+    }
+
+    fn initial_state(&self) -> impl Iterator<Item = Draft> + '_ {
+        let overridden = |state: &InitialState| match state.kind.to_string().as_str() {
+            "m.room.power_levels" => true,
+            "m.room.name" => self.wish.name.is_some(),
+            "m.room.topic" => self.wish.topic.is_some(),
+            _ => false,
+        };
+        let initial = self.wish.initial_state.iter();
+        let left = initial.filter(move |state| !(state.state_key.is_empty() && overridden(state)));
+        left.map(|state| self.given(state))
+    }
+}
+
+/// A JSON value as text.
+pub(crate) fn raw(value: &Value) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).expect("a JSON value always serialises")
+}
+
+#[cfg(test)]
+mod tests {
+    use ruma::events::StateEventType;
+    use ruma::owned_room_alias_id;
+
+    use super::*;
+    use crate::testing::{ada, bo, rooms_on_memory_store, wish};
+
+    #[tokio::test]
+    async fn a_room_of_every_version_and_preset_is_created_with_its_state() {
+        for version in room_version::supported() {
+            for preset in [Preset::PublicChat, Preset::PrivateChat, Preset::TrustedPrivateChat] {
+                let rooms = rooms_on_memory_store().await;
+                let mut wish = wish(preset, version.clone());
+                wish.invite.push(bo().to_owned());
+                let room_id = rooms.create_room(ada(), wish).await.unwrap();
+                let (room, root) = rooms.visible_state(ada(), &room_id).await.unwrap();
+                let state = rooms.state_events_at(room, root).await.unwrap();
+
+                let name = rooms.state_at(room, root, &StateEventType::RoomName, "").await.unwrap();
+                assert_eq!(name.unwrap().pdu.content.get(), r#"{"name":"Kitchen"}"#);
+                assert_eq!(state.len(), 8, "{version} {preset:?}");
+                let head = rooms.store().room_head(room).await.unwrap().unwrap();
+                assert_eq!((head.joined, head.invited), (1, 1));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_alias_is_given_to_one_room_only() {
+        let rooms = rooms_on_memory_store().await;
+        let mut wish = wish(Preset::PublicChat, RoomVersionId::V12);
+        wish.alias = Some(owned_room_alias_id!("#tea:hearth.test"));
+        rooms.create_room(ada(), wish.clone()).await.unwrap();
+        let again = rooms.create_room(ada(), wish).await;
+        assert!(matches!(again, Err(RoomError::AliasInUse(_))));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_version_is_refused() {
+        let rooms = rooms_on_memory_store().await;
+        let version = RoomVersionId::try_from("org.example.99").unwrap();
+        let refused = rooms.create_room(ada(), wish(Preset::PublicChat, version)).await;
+        assert!(matches!(refused, Err(RoomError::UnsupportedVersion(_))));
+    }
+
+    #[tokio::test]
+    async fn initial_state_takes_the_place_of_the_presets() {
+        let rooms = rooms_on_memory_store().await;
+        let mut wish = wish(Preset::PublicChat, RoomVersionId::V11);
+        let content = json!({ "join_rule": "knock" });
+        wish.initial_state.push(InitialState {
+            kind: "m.room.join_rules".into(),
+            state_key: String::new(),
+            content: raw(&content),
+        });
+        let room_id = rooms.create_room(ada(), wish).await.unwrap();
+        let (room, root) = rooms.visible_state(ada(), &room_id).await.unwrap();
+        let kind = StateEventType::RoomJoinRules;
+        let rules = rooms.state_at(room, root, &kind, "").await.unwrap().unwrap();
+        assert_eq!(rules.pdu.content.get(), content.to_string());
+    }
+}

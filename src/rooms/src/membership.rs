@@ -1,0 +1,197 @@
+//! Joining, leaving, inviting, kicking, banning.
+
+use protocol::Pdu;
+use ruma::events::room::member::MembershipState;
+use ruma::events::{StateEventType, TimelineEventType};
+use ruma::{OwnedEventId, RoomId, UserId};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use store::Membership;
+
+use crate::assembly::Draft;
+use crate::create::raw;
+use crate::{RoomError, Rooms};
+
+/// A change that one user makes to their own or another's membership.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The user comes in.
+    Join,
+    /// The user goes, refuses an invitation, or takes a knock back.
+    Leave,
+    /// The user asks to be let in.
+    Knock,
+    /// Somebody asks them in.
+    Invite,
+    /// Somebody puts them out, or takes an invitation back.
+    Kick,
+    /// Somebody puts them out for good.
+    Ban,
+    /// Somebody lifts a ban.
+    Unban,
+}
+
+impl Change {
+    fn membership(self) -> &'static str {
+        match self {
+            Self::Join => "join",
+            Self::Knock => "knock",
+            Self::Invite => "invite",
+            Self::Ban => "ban",
+            Self::Leave | Self::Kick | Self::Unban => "leave",
+        }
+    }
+
+    /// Whether a membership event of this kind carries its subject's name and picture.
+    fn shows_profile(self) -> bool {
+        matches!(self, Self::Join | Self::Knock | Self::Invite)
+    }
+}
+
+/// The membership that an `m.room.member` event states; `None` when it states none.
+pub(crate) fn of(event: &Pdu) -> Option<Membership> {
+    #[derive(Deserialize)]
+    struct Content {
+        membership: MembershipState,
+    }
+    let content: Content = event.content_as().ok()?;
+    Some(Membership::from(&content.membership))
+}
+
+/// What of a user's profile stands in their membership events.
+#[derive(Debug, Default)]
+pub(crate) struct MemberProfile {
+    displayname: Option<Value>,
+    avatar_url: Option<Value>,
+}
+
+/// The content of a membership event.
+pub(crate) fn member_content(
+    membership: &str,
+    profile: &MemberProfile,
+    reason: Option<&str>,
+) -> Value {
+    let mut content = Map::new();
+    content.insert("membership".to_owned(), json!(membership));
+    if let Some(displayname) = &profile.displayname {
+        content.insert("displayname".to_owned(), displayname.clone());
+    }
+    if let Some(avatar_url) = &profile.avatar_url {
+        content.insert("avatar_url".to_owned(), avatar_url.clone());
+    }
+    if let Some(reason) = reason {
+        content.insert("reason".to_owned(), json!(reason));
+    }
+    Value::Object(content)
+}
+
+/// Whether nothing is to be done, or, as an error, nothing can be.
+fn is_settled(change: Change, membership: Option<Membership>) -> Result<bool, RoomError> {
+    let forbidden = |reason: &str| Err(RoomError::Forbidden(reason.to_owned()));
+    match (change, membership) {
+        (Change::Join, Some(Membership::Join)) | (Change::Leave, Some(Membership::Leave)) => {
+            Ok(true)
+        }
+        (Change::Leave, None) => Err(RoomError::NotInRoom),
+        (Change::Leave, Some(Membership::Ban)) => forbidden("you are banned from this room"),
+        (Change::Kick, None | Some(Membership::Leave | Membership::Ban)) => {
+            forbidden("the user is not in the room")
+        }
+        (Change::Unban, Some(Membership::Ban)) => Ok(false),
+        (Change::Unban, _) => forbidden("the user is not banned"),
+        (Change::Invite, Some(Membership::Join)) => forbidden("the user is in the room already"),
+        (Change::Invite, Some(Membership::Ban)) => forbidden("the user is banned"),
+        _ => Ok(false),
+    }
+}
+
+impl Rooms {
+    /// Changes `target`'s membership on behalf of `sender`, and returns when that is durable. Joining a room one is
+    /// in, and leaving a room one is not in any more, changes nothing.
+    ///
+    /// Fails with [`RoomError::UnknownRoom`], and with [`RoomError::Forbidden`] when the room's rules say so.
+    /// Spec: client-server API, "Room membership".
+    #[tracing::instrument(skip_all, fields(%room_id, %target, ?change))]
+    pub async fn change_membership(
+        &self,
+        room_id: &RoomId,
+        sender: &UserId,
+        target: &UserId,
+        change: Change,
+        reason: Option<&str>,
+    ) -> Result<(), RoomError> {
+        let cell = self.cell_of(room_id).await?;
+        let room = cell.number;
+        let kind = StateEventType::RoomMember;
+        let root = self.current_state(room).await?;
+        let before = self.state_at(room, root, &kind, target.as_str()).await?;
+        let membership = before.as_ref().and_then(|event| of(&event.pdu));
+        if is_settled(change, membership)? {
+            return Ok(());
+        }
+        let profile = if change.shows_profile() {
+            self.profile_of(target).await?
+        } else {
+            MemberProfile::default()
+        };
+        let mut content = member_content(change.membership(), &profile, reason);
+        if change == Change::Join
+            && let Some(host) = self.authorising_user(target, room, root, membership).await?
+        {
+            content["join_authorised_via_users_server"] = json!(host);
+        }
+        let state_key = Some(target.to_string());
+        let kind = TimelineEventType::RoomMember;
+        let draft = Draft::new(sender.to_owned(), kind, state_key, raw(&content));
+        self.append(&cell, &[draft]).await?;
+        if change.membership() != "join" {
+            self.typing().stop(room, target);
+        }
+        Ok(())
+    }
+
+    /// The name and picture of a user, as this server knows them.
+    pub(crate) async fn profile_of(&self, user: &UserId) -> Result<MemberProfile, RoomError> {
+        let Some(number) = self.store().user_number(user).await? else {
+            return Ok(MemberProfile::default());
+        };
+        let profile = self.store().profile(number).await?;
+        let field = |name| profile.get(name).filter(|value| value.is_string()).cloned();
+        Ok(MemberProfile { displayname: field("displayname"), avatar_url: field("avatar_url") })
+    }
+
+    /// States a user's name and picture anew in a room they are in; returns the new event, or `None` when nothing
+    /// changed or they are not joined.
+    pub async fn restate_profile(
+        &self,
+        room: store::RoomNumber,
+        user: &UserId,
+    ) -> Result<Option<OwnedEventId>, RoomError> {
+        let Some(cell) = self.cell(room).await? else { return Ok(None) };
+        let root = self.current_state(room).await?;
+        let before = self.state_at(room, root, &StateEventType::RoomMember, user.as_str()).await?;
+        let Some(before) = before.filter(|event| of(&event.pdu) == Some(Membership::Join)) else {
+            return Ok(None);
+        };
+        let damaged = |error: serde_json::Error| RoomError::Damaged(error.to_string());
+        let mut content: Map<String, Value> = before.pdu.content_as().map_err(damaged)?;
+        let old = content.clone();
+        let profile = self.profile_of(user).await?;
+        for (key, value) in
+            [("displayname", profile.displayname), ("avatar_url", profile.avatar_url)]
+        {
+            match value {
+                Some(value) => content.insert(key.to_owned(), value),
+                None => content.remove(key),
+            };
+        }
+        if content == old {
+            return Ok(None);
+        }
+        let state_key = Some(user.to_string());
+        let kind = TimelineEventType::RoomMember;
+        let draft = Draft::new(user.to_owned(), kind, state_key, raw(&Value::Object(content)));
+        let events = self.append(&cell, &[draft]).await?;
+        Ok(events.first().map(|event| event.pdu.event_id.clone()))
+    }
+}

@@ -1,0 +1,107 @@
+//! What events say of their relation to others.
+
+use ruma::OwnedEventId;
+use serde::Deserialize;
+use store::{RelationKind, Slot, TimelinePosition};
+
+use crate::assembly::Assembly;
+use crate::{RoomError, StoredEvent};
+
+/// The relation that an event's content states.
+/// Spec: client-server API, "Forming relationships between events".
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Relation {
+    pub(crate) parent: OwnedEventId,
+    pub(crate) kind: RelationKind,
+    /// What an annotation says.
+    pub(crate) key: Option<String>,
+}
+
+impl Relation {
+    /// The relation in `content`; `None` when there is none, or none that names an event.
+    pub(crate) fn of(content: &serde_json::value::RawValue) -> Option<Self> {
+        #[derive(Deserialize)]
+        struct Content {
+            #[serde(rename = "m.relates_to")]
+            relates_to: RelatesTo,
+        }
+        #[derive(Deserialize)]
+        struct RelatesTo {
+            event_id: OwnedEventId,
+            rel_type: String,
+            #[serde(default)]
+            key: Option<String>,
+        }
+        // Most messages relate to nothing; looking is cheaper than parsing.
+        if !content.get().contains("m.relates_to") {
+            return None;
+        }
+        let content: Content = serde_json::from_str(content.get()).ok()?;
+        let RelatesTo { event_id, rel_type, key } = content.relates_to;
+        Some(Self { parent: event_id, kind: RelationKind::of(&rel_type), key })
+    }
+}
+
+/// The `rel_type` that an event's content states.
+pub(crate) fn rel_type(content: &serde_json::value::RawValue) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Content {
+        #[serde(rename = "m.relates_to")]
+        relates_to: RelatesTo,
+    }
+    #[derive(Deserialize)]
+    struct RelatesTo {
+        rel_type: String,
+    }
+    let content: Content = serde_json::from_str(content.get()).ok()?;
+    Some(content.relates_to.rel_type)
+}
+
+impl Assembly<'_> {
+    /// Notes what a new event relates to. State events relate to nothing.
+    ///
+    /// Fails with [`RoomError::DuplicateAnnotation`] when its sender reacted to that event in that way already.
+    pub(crate) async fn relate(
+        &mut self,
+        event: &StoredEvent,
+        slot: Slot,
+    ) -> Result<(), RoomError> {
+        if event.pdu.state_key.is_some() {
+            return Ok(());
+        }
+        let Some(relation) = Relation::of(&event.pdu.content) else { return Ok(()) };
+        let room = self.room();
+        let sender = self.rooms.store().number_user(&event.pdu.sender).await?;
+        if let (RelationKind::Annotation, Some(key)) = (relation.kind, &relation.key) {
+            let given = self.rooms.store().annotation(room, &relation.parent, sender, key).await?;
+            if given.is_some() {
+                return Err(RoomError::DuplicateAnnotation);
+            }
+            self.batch.create_annotation(room, &relation.parent, sender, key, event.number)?;
+        }
+        if relation.kind == RelationKind::Thread {
+            self.batch.create_thread_reply(room, &relation.parent, slot)?;
+        }
+        let (to, what) = ((&*relation.parent, relation.kind), (event.number, sender));
+        Ok(self.batch.create_relation(room, to, what, slot)?)
+    }
+
+    /// Takes back what a redacted event, standing at `position`, related to.
+    pub(crate) async fn unrelate(
+        &mut self,
+        event: &StoredEvent,
+        position: TimelinePosition,
+    ) -> Result<(), RoomError> {
+        let Some(relation) = Relation::of(&event.pdu.content) else { return Ok(()) };
+        let room = self.room();
+        if let (RelationKind::Annotation, Some(key)) = (relation.kind, &relation.key) {
+            let sender = self.rooms.store().number_user(&event.pdu.sender).await?;
+            self.batch.remove_annotation(room, &relation.parent, sender, key);
+        }
+        if relation.kind == RelationKind::Thread {
+            self.batch.remove_thread_reply(room, position);
+        }
+        self.batch.remove_relation(room, &relation.parent, relation.kind, position);
+        Ok(())
+    }
+}

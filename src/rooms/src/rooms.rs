@@ -1,0 +1,119 @@
+//! The service and what it holds.
+
+use std::sync::Arc;
+
+use protocol::{Clock, SigningKey};
+use quick_cache::sync::Cache;
+use ruma::{OwnedServerName, RoomVersionId, ServerName};
+use store::{EventNumber, RoomNumber, Store};
+
+use crate::StoredEvent;
+use crate::cell::RoomCell;
+use crate::event::{ByWeight, EventCache};
+use crate::typing::Typing;
+
+/// What an administrator decides about rooms.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The version of rooms whose creator names none.
+    pub default_version: RoomVersionId,
+    /// How many bytes of events are kept in memory.
+    pub event_cache_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { default_version: protocol::room_version::DEFAULT, event_cache_bytes: 32 << 20 }
+    }
+}
+
+/// The rooms of one server. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Rooms(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Store,
+    server_name: OwnedServerName,
+    signing_key: SigningKey,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    cells: Cache<RoomNumber, Arc<RoomCell>>,
+    events: EventCache,
+    typing: Typing,
+}
+
+/// How many rooms' writers are kept in memory.
+const CELLS: usize = 20_000;
+
+/// What an event takes in memory, roughly; only to set the cache up.
+const TYPICAL_EVENT: u64 = 1_500;
+
+impl Rooms {
+    /// The rooms in `store`, whose events this server signs with `signing_key`.
+    pub fn new(
+        store: Store,
+        server_name: OwnedServerName,
+        signing_key: SigningKey,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+    ) -> Self {
+        let bytes = settings.event_cache_bytes;
+        let entries = usize::try_from(bytes / TYPICAL_EVENT).unwrap_or(usize::MAX);
+        let events = Cache::with_weighter(entries, bytes, ByWeight);
+        let cells = Cache::new(CELLS);
+        let typing = Typing::new();
+        Self(Arc::new(Inner {
+            store,
+            server_name,
+            signing_key,
+            clock,
+            settings,
+            cells,
+            events,
+            typing,
+        }))
+    }
+
+    /// The store below.
+    pub fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    /// The name of this server.
+    pub fn server_name(&self) -> &ServerName {
+        &self.0.server_name
+    }
+
+    /// The time.
+    pub fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
+    /// Who is typing.
+    pub fn typing(&self) -> &Typing {
+        &self.0.typing
+    }
+
+    /// What the administrator decided.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn signing_key(&self) -> &SigningKey {
+        &self.0.signing_key
+    }
+
+    pub(crate) fn cells(&self) -> &Cache<RoomNumber, Arc<RoomCell>> {
+        &self.0.cells
+    }
+
+    pub(crate) fn event_cache(&self) -> &EventCache {
+        &self.0.events
+    }
+
+    /// An event that is in memory already.
+    pub(crate) fn cached_event(&self, event: EventNumber) -> Option<Arc<StoredEvent>> {
+        self.0.events.get(&event)
+    }
+}

@@ -1,0 +1,101 @@
+//! Reading a room's timeline.
+
+use std::sync::Arc;
+
+use ruma::UserId;
+use store::{Direction, RoomNumber, TimelineEntry, TimelinePosition};
+
+use crate::tokens::PaginationToken;
+use crate::{RoomError, Rooms, StoredEvent};
+
+/// An event and where it stands.
+pub type Placed = (TimelineEntry, Arc<StoredEvent>);
+
+/// A page of a timeline, in the order it was asked for.
+#[derive(Debug)]
+pub struct Page {
+    /// The events that the reader may see.
+    pub events: Vec<Placed>,
+    /// Where the next page begins; `None` at the end of the timeline.
+    pub next: Option<PaginationToken>,
+}
+
+/// What part of a timeline is asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Stretch {
+    /// Where to begin.
+    pub from: PaginationToken,
+    /// Where to stop, if before the timeline's end.
+    pub to: Option<PaginationToken>,
+    /// Which way to go.
+    pub direction: Direction,
+    /// How many events at most.
+    pub limit: usize,
+}
+
+/// How many events are looked at for one page when many are not to be shown.
+const MAX_LOOKED_AT: usize = 2_000;
+
+impl Rooms {
+    /// A page of a room's timeline as `reader` may see it, of events that `wanted` accepts.
+    ///
+    /// Fails with [`RoomError::NotInRoom`] for who may see nothing of it.
+    /// Spec: client-server API, `GET /rooms/{roomId}/messages`.
+    pub async fn page(
+        &self,
+        reader: &UserId,
+        room: RoomNumber,
+        stretch: Stretch,
+        wanted: impl Fn(&StoredEvent) -> bool,
+    ) -> Result<Page, RoomError> {
+        let mut sight = self.sight(reader, room).await?;
+        let (mut after, mut before) = bounds(&stretch);
+        let mut events: Vec<Placed> = Vec::new();
+        let mut looked_at = 0;
+        let mut last = None;
+        while events.len() < stretch.limit && looked_at < MAX_LOOKED_AT {
+            let missing = stretch.limit - events.len();
+            let entries =
+                self.store().timeline(room, after, before, stretch.direction, missing).await?;
+            let is_end = entries.len() < missing;
+            looked_at += entries.len();
+            if let Some(entry) = entries.last() {
+                last = Some(entry.position);
+                match stretch.direction {
+                    Direction::Ascending => after = entry.position,
+                    Direction::Descending => before = entry.position,
+                }
+            }
+            let visible = sight.visible(entries).await?;
+            events.extend(visible.into_iter().filter(|(_, event)| wanted(event)));
+            if is_end {
+                last = None;
+                break;
+            }
+        }
+        let next = last.map(|position| match stretch.direction {
+            Direction::Ascending => PaginationToken::after(position),
+            Direction::Descending => PaginationToken::before(position),
+        });
+        Ok(Page { events, next })
+    }
+
+    /// The end of a room's timeline as it is now.
+    pub fn end_of_timeline(&self) -> PaginationToken {
+        PaginationToken::after(TimelinePosition::from(self.store().position()))
+    }
+}
+
+/// The positions that a stretch lies between, both excluded.
+fn bounds(stretch: &Stretch) -> (TimelinePosition, TimelinePosition) {
+    let after = |token: PaginationToken| TimelinePosition(token.0.0);
+    let before = |token: PaginationToken| TimelinePosition(token.0.0.saturating_add(1));
+    match stretch.direction {
+        Direction::Ascending => {
+            (after(stretch.from), stretch.to.map_or(TimelinePosition::MAX, before))
+        }
+        Direction::Descending => {
+            (stretch.to.map_or(TimelinePosition::MIN, after), before(stretch.from))
+        }
+    }
+}
