@@ -1,0 +1,296 @@
+//! Rooms that the reader is in.
+
+use std::collections::BTreeSet;
+
+use rooms::RoomError;
+use ruma::api::client::sync::sync_events::UnreadNotificationsCount;
+use ruma::api::client::sync::sync_events::v3::{
+    Ephemeral, JoinedRoom, RoomSummary, State, StateEvents, Timeline as ClientTimeline,
+};
+use ruma::events::{AnySyncStateEvent, StateEventType, TimelineEventType};
+use ruma::serde::Raw;
+use ruma::{OwnedUserId, RoomId, UInt};
+use store::{RoomMembership, StateRoot, StreamPosition, TimelinePosition};
+
+use crate::filter::EventFilter;
+use crate::heads::RoomChanges;
+use crate::reader::{Passes, Reader, RedundantMembers};
+use crate::state::{self, Known, Members, NeededState, Place};
+use crate::timeline::{self, Stretch, Timeline};
+use crate::unread::{Counted, Counts};
+use crate::v2::Extent;
+use crate::{SyncError, ephemeral, summary};
+
+/// A joined room under construction.
+struct Room<'a> {
+    id: &'a RoomId,
+    membership: &'a RoomMembership,
+    changes: RoomChanges,
+    /// The reader was not in it at `since`.
+    is_new: bool,
+}
+
+impl Reader<'_> {
+    /// What is new in a room that the reader is in; `None` when nothing is.
+    pub(crate) async fn joined_room(
+        &self,
+        room_id: &RoomId,
+        membership: &RoomMembership,
+        changes: RoomChanges,
+    ) -> Result<Option<JoinedRoom>, SyncError> {
+        let is_new = self.is_new(membership.since);
+        let room = Room { id: room_id, membership, changes, is_new };
+        let is_whole = is_new || self.request.state == Extent::Whole;
+        let start = if is_whole { Start::Always } else { Start::OfEvents };
+
+        let (stretch, timeline) = self.timeline_of(&room).await?;
+        let mut answer = JoinedRoom::new();
+        answer.ephemeral = self.ephemeral_of(&room).await?;
+        answer.account_data = self.account_data_of(&room).await?;
+        let known = if is_whole { Known::Nothing } else { Known::BeforeStretch };
+        let state = self.needed_state(stretch, &timeline, known).await?;
+        let speaks_of_members = is_whole || timeline.limited || names_the_room(&timeline, &state);
+        if speaks_of_members {
+            answer.summary =
+                summary::of_room(&self.sync.0.rooms, membership.room, self.user).await?;
+        }
+        answer.state =
+            self.client_state(room_id, stretch, &timeline, state, &answer.summary, known).await?;
+        answer.timeline = self.client_timeline(&timeline, start).await?;
+        if answer.is_empty() && !is_whole {
+            return Ok(None);
+        }
+        self.add_counts(membership, &mut answer).await?;
+        Ok(Some(answer))
+    }
+
+    async fn timeline_of(&self, room: &Room<'_>) -> Result<(Stretch, Timeline), SyncError> {
+        let filter = EventFilter::new(&self.request.filter.room.timeline, room.id);
+        let joined = TimelinePosition::from(room.membership.since);
+        let (after, sees_all_from) = match self.since {
+            Some(since) if !room.is_new => (since.into(), TimelinePosition::MIN),
+            _ => (TimelinePosition::MIN, joined),
+        };
+        let number = room.membership.room;
+        let stretch = Stretch { room: number, after, until: self.until.into() };
+        if !room.is_new && !self.is_new(room.changes.timeline) {
+            return Ok((stretch, Timeline::empty_until(stretch.until)));
+        }
+        let mut passes = Passes { reader: self, filter, sees_all_from, room: number, sight: None };
+        let mut timeline = self.newest(stretch, filter, &mut passes).await?;
+        // Who comes back may know an older part of the timeline: this one does not follow on it.
+        timeline.limited |= room.is_new && self.since.is_some();
+        Ok((stretch, timeline))
+    }
+
+    /// The newest events of a stretch that the reader wants and may see.
+    pub(crate) async fn newest(
+        &self,
+        stretch: Stretch,
+        filter: EventFilter<'_>,
+        passes: &mut Passes<'_>,
+    ) -> Result<Timeline, RoomError> {
+        let rooms = &self.sync.0.rooms;
+        if !filter.is_empty() {
+            return timeline::newest(rooms, stretch, filter.limit(), passes).await;
+        }
+        // Nothing would pass: no need to look at the events, only the state may have changed.
+        let mut timeline = Timeline::empty_until(stretch.until);
+        timeline.limited = timeline::last(rooms, stretch).await?.is_some();
+        Ok(timeline)
+    }
+
+    pub(crate) async fn needed_state(
+        &self,
+        stretch: Stretch,
+        timeline: &Timeline,
+        known: Known,
+    ) -> Result<NeededState, RoomError> {
+        let members = if self.lazy_members().is_some() { Members::Lazy } else { Members::All };
+        let what = (known, self.request.place, members);
+        state::needed(&self.sync.0.rooms, stretch, timeline, what).await
+    }
+
+    /// The state as events, with the members that are needed.
+    pub(crate) async fn client_state(
+        &self,
+        room_id: &RoomId,
+        stretch: Stretch,
+        timeline: &Timeline,
+        state: NeededState,
+        summary: &RoomSummary,
+        known: Known,
+    ) -> Result<State, SyncError> {
+        let filter = EventFilter::new(&self.request.filter.room.state, room_id);
+        let mut events: Vec<Raw<AnySyncStateEvent>> = Vec::new();
+        for event in state.events.iter().filter(|event| filter.covers(&event.pdu)) {
+            events.push(self.event(event).await?);
+        }
+        if let Some((redundant, root)) = self.lazy_members().zip(state.root) {
+            let mut wanted: BTreeSet<&OwnedUserId> =
+                timeline.events.iter().map(|placed| &placed.event.pdu.sender).collect();
+            wanted.extend(&summary.heroes);
+            let own = self.request.user_id.to_owned();
+            if known == Known::Nothing {
+                wanted.insert(&own);
+            }
+            let redundant = match known {
+                Known::Nothing => RedundantMembers::Sent,
+                Known::BeforeStretch => redundant,
+            };
+            let members = Wanted { users: wanted, root, redundant };
+            events.extend(self.members(stretch, timeline, filter, members).await?);
+        }
+        let events = StateEvents::with_events(events);
+        Ok(match self.request.place {
+            Place::BeforeTimeline => State::Before(events),
+            Place::AfterTimeline => State::After(events),
+        })
+    }
+
+    /// The member events of some users, without those that the device has.
+    async fn members(
+        &self,
+        stretch: Stretch,
+        timeline: &Timeline,
+        filter: EventFilter<'_>,
+        wanted: Wanted<'_>,
+    ) -> Result<Vec<Raw<AnySyncStateEvent>>, SyncError> {
+        let rooms = &self.sync.0.rooms;
+        let memory = self.sync.0.sent_members.of(self.user, self.request.device_id);
+        let mut events = Vec::new();
+        let mut sent = Vec::new();
+        for user in wanted.users {
+            let kind = StateEventType::RoomMember;
+            let event = rooms.state_at(stretch.room, wanted.root, &kind, user.as_str()).await?;
+            let Some(event) = event.filter(|event| filter.covers(&event.pdu)) else { continue };
+            if wanted.redundant == RedundantMembers::LeftOut && memory.has(event.number, self.since)
+            {
+                continue;
+            }
+            events.push(self.event(&event).await?);
+            sent.push(event.number);
+        }
+        let in_timeline = timeline.events.iter().map(|placed| &placed.event);
+        sent.extend(
+            in_timeline
+                .filter(|event| event.pdu.kind == TimelineEventType::RoomMember)
+                .map(|event| event.number),
+        );
+        memory.note(sent, self.until);
+        Ok(events)
+    }
+
+    pub(crate) async fn client_timeline(
+        &self,
+        timeline: &Timeline,
+        start: Start,
+    ) -> Result<ClientTimeline, SyncError> {
+        let mut answer = ClientTimeline::new();
+        let filter = &self.request.filter.room.timeline;
+        let wants_none = filter.types.as_ref().is_some_and(Vec::is_empty);
+        answer.limited = timeline.limited && !wants_none;
+        for placed in &timeline.events {
+            answer.events.push(self.event(&placed.event).await?);
+        }
+        if answer.limited || start == Start::Always || !answer.events.is_empty() {
+            answer.prev_batch = Some(timeline.start.to_string());
+        }
+        Ok(answer)
+    }
+
+    async fn ephemeral_of(&self, room: &Room<'_>) -> Result<Ephemeral, SyncError> {
+        let filter = EventFilter::new(&self.request.filter.room.ephemeral, room.id);
+        let mut answer = Ephemeral::new();
+        let number = room.membership.room;
+        if (room.is_new || self.is_new(room.changes.receipts)) && filter.covers_kind("m.receipt") {
+            let store = self.sync.0.rooms.store();
+            let since = self.since.filter(|_| !room.is_new).unwrap_or(StreamPosition::START);
+            let receipts = store.receipts_since(number, since, self.until).await?;
+            answer.events = ephemeral::receipts(store, self.user, &receipts).await?;
+        }
+        if filter.covers_kind("m.typing") {
+            let users = self.sync.0.rooms.typing().users(number);
+            if self.is_typing_new(number) || (room.is_new && !users.is_empty()) {
+                answer.events.push(ephemeral::typing(&users)?);
+            }
+        }
+        Ok(answer)
+    }
+
+    async fn account_data_of(
+        &self,
+        room: &Room<'_>,
+    ) -> Result<ruma::api::client::sync::sync_events::v3::RoomAccountData, SyncError> {
+        let number = room.membership.room;
+        if room.is_new && self.since.is_some() {
+            let store = self.sync.0.rooms.store();
+            let all = store.room_account_data(self.user, number).await?;
+            return self.room_account_data(room.id, &all);
+        }
+        let changed = self.account_data.get(&number).map_or(&[][..], Vec::as_slice);
+        self.room_account_data(room.id, changed)
+    }
+
+    async fn add_counts(
+        &self,
+        membership: &RoomMembership,
+        answer: &mut JoinedRoom,
+    ) -> Result<(), SyncError> {
+        let inner = &self.sync.0;
+        let counted = Counted {
+            user_id: self.request.user_id,
+            user: self.user,
+            room: membership.room,
+            joined: membership.since,
+        };
+        let counts =
+            inner.unread.count(&inner.rooms, &inner.feed.heads, counted, self.until).await?;
+        if self.request.filter.room.timeline.unread_thread_notifications {
+            answer.unread_notifications = client_counts(counts.main);
+            let threads = counts.threads.into_iter();
+            answer.unread_thread_notifications =
+                threads.map(|(root, counts)| (root, client_counts(counts))).collect();
+        } else {
+            answer.unread_notifications = client_counts(counts.total());
+        }
+        Ok(())
+    }
+}
+
+/// When a timeline says where to read on backwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Always: the reader sees the room for the first time.
+    Always,
+    /// When it has events or leaves some out.
+    OfEvents,
+}
+
+/// Whose member events are needed.
+struct Wanted<'a> {
+    users: BTreeSet<&'a OwnedUserId>,
+    root: StateRoot,
+    redundant: RedundantMembers,
+}
+
+fn client_counts(counts: Counts) -> UnreadNotificationsCount {
+    let mut answer = UnreadNotificationsCount::new();
+    answer.notification_count = Some(UInt::new_saturating(counts.notifications));
+    answer.highlight_count = Some(UInt::new_saturating(counts.highlights));
+    answer
+}
+
+/// Whether the room's name, or what stands in for one, may have changed.
+fn names_the_room(timeline: &Timeline, state: &NeededState) -> bool {
+    let in_timeline = timeline.events.iter().map(|placed| &placed.event);
+    in_timeline.chain(&timeline.passed_over).chain(&state.events).any(|event| {
+        event.pdu.state_key.is_some()
+            && matches!(
+                event.pdu.kind,
+                TimelineEventType::RoomMember
+                    | TimelineEventType::RoomName
+                    | TimelineEventType::RoomCanonicalAlias
+            )
+    })
+}

@@ -1,0 +1,80 @@
+//! Member events that come only when they are needed. Spec: client-server API, "Lazy-loading room members".
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use quick_cache::sync::Cache;
+use ruma::{DeviceId, OwnedDeviceId};
+use store::{EventNumber, StreamPosition, UserNumber};
+
+/// How many devices' memories are kept.
+const DEVICES: usize = 2_000;
+/// How many events are remembered of one device. A device that was sent more is sent some of them again.
+const EVENTS: usize = 20_000;
+
+/// Which member events each device has.
+///
+/// A device has what was sent to it in an answer whose token it came back with. So an answer that was lost on the way
+/// is repeated in full.
+#[derive(Debug)]
+pub(crate) struct SentMembers(Cache<(UserNumber, OwnedDeviceId), Arc<DeviceMemory>>);
+
+/// The member events sent to one device, each with the position of the answer in which it was.
+#[derive(Debug, Default)]
+pub(crate) struct DeviceMemory(Mutex<HashMap<EventNumber, StreamPosition>>);
+
+impl SentMembers {
+    pub(crate) fn new() -> Self {
+        Self(Cache::new(DEVICES))
+    }
+
+    /// What is remembered of a device.
+    pub(crate) fn of(&self, user: UserNumber, device: &DeviceId) -> Arc<DeviceMemory> {
+        let key = (user, device.to_owned());
+        if let Some(known) = self.0.get(&key) {
+            return known;
+        }
+        let memory = Arc::new(DeviceMemory::default());
+        self.0.insert(key, Arc::clone(&memory));
+        memory
+    }
+}
+
+impl DeviceMemory {
+    /// Whether a device that came back with `since` has this member event.
+    pub(crate) fn has(&self, event: EventNumber, since: Option<StreamPosition>) -> bool {
+        let events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        events.get(&event).is_some_and(|sent| since.is_some_and(|since| *sent <= since))
+    }
+
+    /// Notes member events that are in the answer with the token `until`.
+    pub(crate) fn note(&self, sent: impl IntoIterator<Item = EventNumber>, until: StreamPosition) {
+        let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in sent {
+            if events.len() >= EVENTS {
+                events.clear();
+            }
+            // Sent before and now again: the first answer may be the one that arrived.
+            let first = events.entry(event).or_insert(until);
+            *first = (*first).min(until);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOIN: EventNumber = EventNumber(7);
+
+    #[test]
+    fn a_device_has_an_event_once_it_came_back_with_the_answers_token() {
+        let memory = DeviceMemory::default();
+        memory.note([JOIN], StreamPosition(10));
+
+        assert!(memory.has(JOIN, Some(StreamPosition(10))));
+        assert!(!memory.has(JOIN, Some(StreamPosition(9))), "the answer may have been lost");
+        assert!(!memory.has(JOIN, None), "it starts anew");
+        assert!(!memory.has(EventNumber(8), Some(StreamPosition(10))));
+    }
+}

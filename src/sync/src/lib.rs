@@ -1,0 +1,127 @@
+//! What a reader has not seen yet.
+//!
+//! [`Sync`] answers "what changed for this user between two positions, in these rooms" from where each room and user
+//! last changed, kept in memory, and from the store's indexes. `/sync` is the first view of it.
+
+mod ephemeral;
+mod feed;
+mod filter;
+mod heads;
+mod invited;
+mod joined;
+mod lazy_members;
+mod left;
+mod memberships;
+mod reader;
+mod state;
+mod stored_filters;
+mod summary;
+mod timeline;
+mod token;
+mod unread;
+mod v2;
+mod waiters;
+
+use std::sync::Arc;
+
+use rooms::{RoomError, Rooms};
+use store::{RoomNumber, StoreError};
+
+use crate::feed::Feed;
+use crate::lazy_members::SentMembers;
+use crate::memberships::Memberships;
+use crate::stored_filters::StoredFilters;
+use crate::unread::Counter;
+use crate::waiters::Waiters;
+
+pub use filter::EventFilter;
+pub use token::{Epoch, InvalidToken, SyncToken};
+pub use v2::{Extent, Place, SyncRequest};
+
+/// Tells readers what is new. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Sync(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    rooms: Rooms,
+    epoch: Epoch,
+    feed: Arc<Feed>,
+    waiters: Waiters,
+    memberships: Memberships,
+    sent_members: SentMembers,
+    unread: Counter,
+    filters: StoredFilters,
+}
+
+/// Why a reader was not told what is new.
+#[derive(Debug, thiserror::Error)]
+pub enum SyncError {
+    /// The token names a position that the store has not reached: it is another server's, or the store was put back
+    /// to an older state.
+    #[error("unknown position")]
+    UnknownPosition,
+    /// A room could not be read.
+    #[error(transparent)]
+    Room(#[from] RoomError),
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// What is to be sent cannot be written as JSON.
+    #[error("an event does not serialise")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Sync {
+    /// Begins to watch the store and who types. `epoch` must differ from one run of the process to the next.
+    pub fn new(rooms: Rooms, epoch: Epoch) -> Self {
+        let feed = Arc::new(Feed::new());
+        rooms.store().observe(Arc::clone(&feed) as Arc<dyn store::Observer>);
+        // After that: what was committed before the feed began to watch is no later than this.
+        feed.heads.raise_floor(rooms.store().position());
+        rooms.typing().observe(Arc::clone(&feed) as Arc<dyn ::rooms::typing::TypingObserver>);
+        Self(Arc::new(Inner {
+            rooms,
+            epoch,
+            feed,
+            waiters: Waiters::default(),
+            memberships: Memberships::new(),
+            sent_members: SentMembers::new(),
+            unread: Counter::new(),
+            filters: StoredFilters::new(),
+        }))
+    }
+
+    /// Wakes waiting requests when there is news for them, and ends typing when its time is over; runs until it is
+    /// dropped.
+    pub async fn run(&self) {
+        tokio::join!(self.wake(), self.0.rooms.typing().run());
+    }
+
+    async fn wake(&self) {
+        loop {
+            let news = self.0.feed.news().await;
+            self.0.waiters.wake(&news.users);
+            for room in news.rooms {
+                if let Err(error) = self.wake_members(room).await {
+                    // They wake at their timeouts.
+                    tracing::error!(error = &error as &dyn std::error::Error, %room, "waking failed");
+                }
+            }
+        }
+    }
+
+    /// Wakes those who wait and are in a room, going through the smaller of the two.
+    async fn wake_members(&self, room: RoomNumber) -> Result<(), StoreError> {
+        let Inner { rooms, waiters, memberships, feed, .. } = &*self.0;
+        let waiting = waiters.len();
+        if waiting == 0 {
+            return Ok(());
+        }
+        match memberships.of_room(rooms.store(), &feed.heads, room, waiting).await? {
+            Some(members) => waiters.wake(members.users()),
+            None => waiters.wake_all_in(room),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,308 @@
+//! One answer to one reader.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use rooms::typing::TypingPosition;
+use rooms::{EventShape, RoomError, Sight, StoredEvent, Viewer};
+use ruma::api::client::filter::LazyLoadOptions;
+use ruma::api::client::sync::sync_events::v3::{Response, RoomAccountData};
+use ruma::events::TimelineEventType;
+use ruma::events::ignored_user_list::IgnoredUserListEventContent;
+use ruma::serde::Raw;
+use ruma::{OwnedRoomId, OwnedUserId, RoomId};
+use store::{
+    AccountData, Forgotten, Membership, RoomMembership, RoomNumber, StreamPosition,
+    TimelinePosition, UserNumber,
+};
+
+use crate::filter::{EventFilter, covers_kind, covers_room};
+use crate::heads::RoomChanges;
+use crate::memberships::UserRooms;
+use crate::timeline::{Pass, Placed};
+use crate::v2::{Extent, SyncRequest};
+use crate::{Sync, SyncError, SyncToken, ephemeral};
+
+/// How often a snapshot is taken again because the reader's memberships changed meanwhile.
+const SNAPSHOTS: usize = 10;
+
+/// What an answer is made of: the reader, and the two positions between which it tells what changed.
+pub(crate) struct Reader<'a> {
+    pub(crate) sync: &'a Sync,
+    pub(crate) request: SyncRequest<'a>,
+    pub(crate) user: UserNumber,
+    /// What was seen is excluded; `None`: nothing was.
+    pub(crate) since: Option<StreamPosition>,
+    /// Included.
+    pub(crate) until: StreamPosition,
+    /// Whose messages and invitations the reader does not want.
+    pub(crate) ignored: HashSet<OwnedUserId>,
+    /// What changed of the account data of rooms; of an initial answer, all of it.
+    pub(crate) account_data: HashMap<RoomNumber, Vec<AccountData>>,
+    typing: TypingPosition,
+}
+
+/// A room in which something may be new.
+struct Candidate {
+    membership: RoomMembership,
+    changes: RoomChanges,
+}
+
+impl<'a> Reader<'a> {
+    /// What is new now, and the rooms in which it was looked for.
+    pub(crate) async fn answer(
+        sync: &'a Sync,
+        request: SyncRequest<'a>,
+    ) -> Result<(Response, Arc<UserRooms>), SyncError> {
+        let user = sync.0.rooms.store().number_user(request.user_id).await?;
+        // Before anything is looked at: what is typed meanwhile is told next time.
+        let typing = sync.0.rooms.typing().position();
+        let (rooms, until) = snapshot(sync, user).await?;
+        let since = request.since.map(|since| since.position);
+        if since.is_some_and(|since| since > until) {
+            return Err(SyncError::UnknownPosition);
+        }
+        let mut reader = Self {
+            sync,
+            request,
+            user,
+            since,
+            until,
+            ignored: HashSet::new(),
+            account_data: HashMap::new(),
+            typing,
+        };
+        let next = SyncToken { position: until, typing, epoch: sync.0.epoch };
+        let mut response = Response::new(next.to_string());
+        reader.add_account_data(&mut response).await?;
+        reader.add_rooms(&rooms, &mut response).await?;
+        Ok((response, rooms))
+    }
+
+    /// Whether a position is new to the reader.
+    pub(crate) fn is_new(&self, position: StreamPosition) -> bool {
+        self.since.is_none_or(|since| position > since)
+    }
+
+    async fn add_account_data(&mut self, response: &mut Response) -> Result<(), SyncError> {
+        let store = self.sync.0.rooms.store();
+        let changed = match self.since {
+            None => store.all_account_data(self.user).await?,
+            Some(since) if self.sync.0.feed.heads.user(self.user).account_data > since => {
+                store.account_data_since(self.user, since, self.until).await?
+            }
+            Some(_) => Vec::new(),
+        };
+        for entry in changed {
+            match entry.room {
+                Some(room) => self.account_data.entry(room).or_default().push(entry),
+                None if covers_kind(&self.request.filter.account_data, &entry.kind) => {
+                    response
+                        .account_data
+                        .events
+                        .push(ephemeral::event(&entry.kind, &entry.content)?);
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn add_rooms(
+        &mut self,
+        rooms: &UserRooms,
+        response: &mut Response,
+    ) -> Result<(), SyncError> {
+        let candidates = self.candidates(rooms);
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        self.ignored = self.ignored_users().await?;
+        for Candidate { membership, changes } in candidates {
+            let room_id = self.room_id(membership.room).await?;
+            if !covers_room(&self.request.filter.room, &room_id) {
+                continue;
+            }
+            let answer = &mut response.rooms;
+            match membership.membership {
+                Membership::Join => {
+                    let room = self.joined_room(&room_id, &membership, changes).await?;
+                    answer.join.extend(room.map(|room| (room_id, room)));
+                }
+                Membership::Invite => {
+                    let room = self.invited_room(&membership).await?;
+                    answer.invite.extend(room.map(|room| (room_id, room)));
+                }
+                Membership::Knock => {
+                    answer.knock.insert(room_id, self.knocked_room(&membership).await?);
+                }
+                Membership::Leave | Membership::Ban => {
+                    let room = self.left_room(&room_id, &membership).await?;
+                    answer.leave.insert(room_id, room);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The rooms in which something may be new, found in memory alone.
+    fn candidates(&self, rooms: &UserRooms) -> Vec<Candidate> {
+        let heads = &self.sync.0.feed.heads;
+        let numbers = rooms.rooms.iter().map(|membership| membership.room);
+        let changes = heads.rooms(numbers);
+        let pairs = rooms.rooms.iter().zip(changes);
+        let mut candidates = Vec::new();
+        for (membership, changes) in pairs {
+            if self.may_be_new(membership, changes) {
+                candidates.push(Candidate { membership: *membership, changes });
+            }
+        }
+        candidates
+    }
+
+    fn may_be_new(&self, membership: &RoomMembership, changes: RoomChanges) -> bool {
+        let is_new = self.is_new(membership.since);
+        match membership.membership {
+            Membership::Join => {
+                is_new
+                    || self.request.state == Extent::Whole
+                    || self.is_new(changes.timeline)
+                    || self.is_new(changes.receipts)
+                    || self.account_data.contains_key(&membership.room)
+                    || self.is_typing_new(membership.room)
+            }
+            Membership::Invite | Membership::Knock => is_new,
+            Membership::Leave | Membership::Ban => {
+                // Another device has to learn of a departure even if the room is forgotten by now.
+                let is_kept = membership.forgotten == Forgotten::No;
+                let wanted = self.request.filter.room.include_leave && is_kept;
+                is_new && (wanted || self.since.is_some())
+            }
+        }
+    }
+
+    /// Whether who types in a room may be news to the reader.
+    pub(crate) fn is_typing_new(&self, room: RoomNumber) -> bool {
+        let typing = self.sync.0.rooms.typing();
+        let seen = self.request.since.filter(|since| since.epoch == self.sync.0.epoch);
+        match seen {
+            Some(seen) if seen.typing >= self.typing => false,
+            Some(seen) => typing.changed(room).is_some_and(|changed| changed > seen.typing),
+            None => !typing.users(room).is_empty(),
+        }
+    }
+
+    async fn ignored_users(&self) -> Result<HashSet<OwnedUserId>, SyncError> {
+        let store = self.sync.0.rooms.store();
+        let stored = store.account_data(self.user, None, "m.ignored_user_list").await?;
+        let content = stored.and_then(|stored| {
+            serde_json::from_str::<IgnoredUserListEventContent>(stored.content.get()).ok()
+        });
+        let ignored = content.map(|content| content.ignored_users.into_keys().collect());
+        Ok(ignored.unwrap_or_default())
+    }
+
+    async fn room_id(&self, room: RoomNumber) -> Result<OwnedRoomId, SyncError> {
+        let room_id = self.sync.0.rooms.store().room_id(room).await?;
+        Ok(room_id.ok_or_else(|| RoomError::Damaged(format!("room {room} has no id")))?)
+    }
+
+    /// Whether only those member events are wanted that are needed, and among these also those sent before.
+    pub(crate) fn lazy_members(&self) -> Option<RedundantMembers> {
+        match self.request.filter.room.state.lazy_load_options {
+            LazyLoadOptions::Disabled => None,
+            LazyLoadOptions::Enabled { include_redundant_members: true } => {
+                Some(RedundantMembers::Sent)
+            }
+            LazyLoadOptions::Enabled { .. } => Some(RedundantMembers::LeftOut),
+        }
+    }
+
+    /// The account data of a room as events.
+    pub(crate) fn room_account_data(
+        &self,
+        room_id: &RoomId,
+        entries: &[AccountData],
+    ) -> Result<RoomAccountData, SyncError> {
+        let filter = EventFilter::new(&self.request.filter.room.account_data, room_id);
+        let mut data = RoomAccountData::new();
+        for entry in entries.iter().filter(|entry| filter.covers_kind(&entry.kind)) {
+            data.events.push(ephemeral::event(&entry.kind, &entry.content)?);
+        }
+        Ok(data)
+    }
+
+    /// An event of a room as the reader sees it.
+    pub(crate) async fn event<T>(&self, event: &StoredEvent) -> Result<Raw<T>, SyncError> {
+        let SyncRequest { user_id, device_id, .. } = self.request;
+        let viewer = Viewer { user_id, device_id: Some(device_id) };
+        let rooms = &self.sync.0.rooms;
+        let event = rooms.client_event(viewer, event, EventShape::InRoom).await?;
+        Ok(Raw::from_json(event))
+    }
+}
+
+/// What becomes of member events that the client has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RedundantMembers {
+    /// They are sent again.
+    Sent,
+    /// They are left out.
+    LeftOut,
+}
+
+/// The reader's memberships and a position such that they are exactly those at the position.
+async fn snapshot(
+    sync: &Sync,
+    user: UserNumber,
+) -> Result<(Arc<UserRooms>, StreamPosition), SyncError> {
+    let (store, heads) = (sync.0.rooms.store(), &sync.0.feed.heads);
+    for _ in 0..SNAPSHOTS {
+        let rooms = sync.0.memberships.of_user(store, heads, user).await?;
+        let until = store.position();
+        // Whatever is up to `until` was noted before.
+        if heads.user(user).memberships <= rooms.as_of {
+            return Ok((rooms, until));
+        }
+    }
+    Err(RoomError::Busy.into())
+}
+
+/// Which events of a room's timeline a reader gets.
+pub(crate) struct Passes<'a> {
+    pub(crate) reader: &'a Reader<'a>,
+    pub(crate) filter: EventFilter<'a>,
+    /// From here on the reader sees everything: they are in the room.
+    pub(crate) sees_all_from: TimelinePosition,
+    pub(crate) room: RoomNumber,
+    pub(crate) sight: Option<Sight<'a>>,
+}
+
+impl Pass for Passes<'_> {
+    async fn passes(&mut self, placed: &Placed) -> Result<bool, RoomError> {
+        let pdu = &placed.event.pdu;
+        if !self.filter.covers(pdu)
+            || (pdu.state_key.is_none() && self.reader.ignored.contains(&pdu.sender))
+        {
+            return Ok(false);
+        }
+        if placed.position >= self.sees_all_from {
+            return Ok(true);
+        }
+        if self.sight.is_none() {
+            let rooms = &self.reader.sync.0.rooms;
+            match rooms.sight(self.reader.request.user_id, self.room).await {
+                Ok(sight) => self.sight = Some(sight),
+                Err(RoomError::NotInRoom) => {
+                    let user = self.reader.request.user_id.as_str();
+                    return Ok(pdu.is_state(&TimelineEventType::RoomMember, user));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        match &mut self.sight {
+            Some(sight) => sight.sees(&placed.event, placed.position).await,
+            None => Ok(false),
+        }
+    }
+}

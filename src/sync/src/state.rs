@@ -1,0 +1,131 @@
+//! The state that a reader needs before a timeline makes sense to them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use rooms::{RoomError, Rooms, StoredEvent};
+use ruma::events::StateEventType;
+use store::{EventNumber, StateKeyNumber, StateRoot, TimelinePosition};
+
+use crate::timeline::{self, Stretch, Timeline};
+
+/// What state the reader has already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// None of it.
+    Nothing,
+    /// That at the start of the stretch.
+    BeforeStretch,
+}
+
+/// Where the state is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// Right before the timeline: the timeline's own state events come on top.
+    BeforeTimeline,
+    /// Right after it: the timeline's own state events are in it.
+    AfterTimeline,
+}
+
+/// The state at a place, as far as the reader does not know it.
+#[derive(Debug)]
+pub(crate) struct NeededState {
+    /// The whole state there; `None` when nothing in the stretch makes it worth looking.
+    pub(crate) root: Option<StateRoot>,
+    /// Its events that the reader is to get.
+    pub(crate) events: Vec<Arc<StoredEvent>>,
+}
+
+/// Which member events are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Members {
+    /// All.
+    All,
+    /// None here: those that are needed are added one by one.
+    Lazy,
+}
+
+/// What the reader needs to know of the state around `timeline`, the newest events of `stretch`.
+///
+/// Events that the reader's filter kept out of the timeline still change the state: before the timeline, the newest
+/// of a key that the timeline does not set stands in for what was there.
+pub(crate) async fn needed(
+    rooms: &Rooms,
+    stretch: Stretch,
+    timeline: &Timeline,
+    (known, place, members): (Known, Place, Members),
+) -> Result<NeededState, RoomError> {
+    let is_quiet =
+        !timeline.limited && timeline.events.is_empty() && timeline.passed_over.is_empty();
+    let root = match (place, timeline.events.first()) {
+        (Place::BeforeTimeline, Some(first)) => Some(first.event.record.state_before),
+        _ if known == Known::BeforeStretch && is_quiet => None,
+        _ => Some(root_at_end(rooms, stretch).await?),
+    };
+    let mut events: HashMap<StateKeyNumber, EventNumber> = HashMap::new();
+    match (known, root) {
+        (Known::Nothing, Some(root)) => {
+            events.extend(rooms.store().state_entries(stretch.room, root).await?);
+        }
+        (Known::BeforeStretch, Some(root)) if timeline.limited || place == Place::AfterTimeline => {
+            if let Some(first) = timeline::oldest(rooms, stretch).await? {
+                let since = first.record.state_before;
+                let changes = rooms.store().state_difference(stretch.room, since, root).await?;
+                let after = changes.iter().filter_map(|change| Some((change.key, change.after?)));
+                events.extend(after);
+            }
+        }
+        _ => {}
+    }
+    if place == Place::BeforeTimeline {
+        stand_in(rooms, timeline, &mut events).await?;
+    }
+    let mut numbers: Vec<_> = events.into_iter().collect();
+    // Events come in the order in which they were numbered: creation first.
+    numbers.sort_unstable_by_key(|(_, event)| *event);
+    let mut found = Vec::with_capacity(numbers.len());
+    for (key, number) in numbers {
+        if members == Members::Lazy && is_member(rooms, key).await? {
+            continue;
+        }
+        found.push(rooms.event(number).await?);
+    }
+    Ok(NeededState { root, events: found })
+}
+
+async fn is_member(rooms: &Rooms, key: StateKeyNumber) -> Result<bool, RoomError> {
+    let name = rooms.store().state_key(key).await?;
+    Ok(name.is_some_and(|(kind, _)| kind == StateEventType::RoomMember))
+}
+
+/// Adds the events that were kept out of the timeline.
+async fn stand_in(
+    rooms: &Rooms,
+    timeline: &Timeline,
+    events: &mut HashMap<StateKeyNumber, EventNumber>,
+) -> Result<(), RoomError> {
+    if timeline.passed_over.is_empty() {
+        return Ok(());
+    }
+    let set_by_timeline: HashSet<_> =
+        timeline.events.iter().filter_map(|placed| placed.event.pdu.state_entry()).collect();
+    for event in &timeline.passed_over {
+        let Some((kind, state_key)) = event.pdu.state_entry() else { continue };
+        if set_by_timeline.contains(&(kind.clone(), state_key)) {
+            continue;
+        }
+        if let Some(key) = rooms.store().state_key_number(&kind, state_key).await? {
+            events.insert(key, event.number);
+        }
+    }
+    Ok(())
+}
+
+/// The state right after the last event of a stretch.
+async fn root_at_end(rooms: &Rooms, stretch: Stretch) -> Result<StateRoot, RoomError> {
+    let whole = Stretch { after: TimelinePosition::MIN, ..stretch };
+    match timeline::last(rooms, whole).await? {
+        Some(last) => rooms.state_after(&last).await,
+        None => Ok(StateRoot::EMPTY),
+    }
+}

@@ -1,0 +1,10 @@
+//! What readers are told, on rooms in a memory store.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests, outside of test functions")]
+
+mod content;
+mod house;
+mod state;
+mod tokens;
+mod unread;
+mod waiting;
