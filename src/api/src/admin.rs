@@ -1,0 +1,3 @@
+//! Administration, by the paths existing tools expect.
+
+pub mod shared_secret;

@@ -1,0 +1,23 @@
+//! The client-server API, a file per heading of the specification.
+
+pub mod account;
+pub mod account_data;
+pub mod capabilities;
+pub mod devices;
+pub mod filters;
+mod login_request;
+pub mod profiles;
+pub mod push_rules;
+pub mod receipts;
+pub mod registration;
+pub mod rooms;
+pub mod sessions;
+pub mod sync;
+pub mod tags;
+pub mod third_party;
+pub mod typing;
+pub(crate) mod versions;
+pub mod voip;
+pub mod well_known;
+
+pub use login_request::LoginRequest;

@@ -1,0 +1,78 @@
+//! What clients keep on the server. Spec: client-server API, "Client Config".
+
+use accounts::Accounts;
+use ruma::{
+    api::client::config::{
+        get_global_account_data, get_room_account_data, set_global_account_data,
+        set_room_account_data,
+    },
+    serde::Raw,
+};
+
+use crate::{Endpoints, MatrixError, Requester};
+
+/// Account data.
+#[derive(Clone)]
+pub struct AccountData {
+    accounts: Accounts,
+}
+
+impl AccountData {
+    /// Data of the account.
+    async fn global(
+        self,
+        requester: Requester,
+        request: get_global_account_data::v3::Request,
+    ) -> Result<get_global_account_data::v3::Response, MatrixError> {
+        requester.must_be(&request.user_id)?;
+        let kind = request.event_type.to_string();
+        let content = self.accounts.account_data(requester.session(), None, &kind).await?;
+        Ok(get_global_account_data::v3::Response::new(Raw::from_json(content)))
+    }
+
+    /// Data of a room.
+    async fn of_room(
+        self,
+        requester: Requester,
+        request: get_room_account_data::v3::Request,
+    ) -> Result<get_room_account_data::v3::Response, MatrixError> {
+        requester.must_be(&request.user_id)?;
+        let (session, kind) = (requester.session(), request.event_type.to_string());
+        let content = self.accounts.account_data(session, Some(&request.room_id), &kind).await?;
+        Ok(get_room_account_data::v3::Response::new(Raw::from_json(content)))
+    }
+
+    /// Sets data of the account.
+    async fn set_global(
+        self,
+        requester: Requester,
+        request: set_global_account_data::v3::Request,
+    ) -> Result<set_global_account_data::v3::Response, MatrixError> {
+        requester.must_be(&request.user_id)?;
+        let (session, kind) = (requester.session(), request.event_type.to_string());
+        self.accounts.set_account_data(session, None, &kind, request.data.json()).await?;
+        Ok(set_global_account_data::v3::Response::new())
+    }
+
+    /// Sets data of a room.
+    async fn set_of_room(
+        self,
+        requester: Requester,
+        request: set_room_account_data::v3::Request,
+    ) -> Result<set_room_account_data::v3::Response, MatrixError> {
+        requester.must_be(&request.user_id)?;
+        let (session, kind) = (requester.session(), request.event_type.to_string());
+        let room = Some(&*request.room_id);
+        self.accounts.set_account_data(session, room, &kind, request.data.json()).await?;
+        Ok(set_room_account_data::v3::Response::new())
+    }
+}
+
+/// The endpoints of account data.
+pub fn endpoints(accounts: Accounts) -> Endpoints<AccountData> {
+    Endpoints::new(AccountData { accounts })
+        .at(AccountData::global)
+        .at(AccountData::of_room)
+        .at(AccountData::set_global)
+        .at(AccountData::set_of_room)
+}

@@ -1,0 +1,74 @@
+//! What clients may do here. Spec: client-server API, "Capabilities negotiation".
+
+use protocol::room_version;
+use ruma::{
+    RoomVersionId,
+    api::{
+        IncomingRequest, client::discovery::get_capabilities, error::DeserializationError,
+        error::Error, response,
+    },
+};
+use serde_json::{Map, Value, json};
+
+use crate::{Endpoints, MatrixError, Requester, stand_in::stand_in};
+
+/// The capabilities, the same for everybody.
+#[derive(Clone)]
+pub struct Capabilities(Map<String, Value>);
+
+/// [`get_capabilities::v3::Request`], whose answer in ruma leaves out what has its default value; clients and tests
+/// want it said.
+pub struct CapabilitiesRequest(());
+
+stand_in!(CapabilitiesRequest, get_capabilities::v3::Request);
+
+impl IncomingRequest for CapabilitiesRequest {
+    type EndpointError = Error;
+    type OutgoingResponse = Response;
+
+    fn try_from_http_request_inner(
+        _: http::Request<&[u8]>,
+        _: &[&str],
+    ) -> Result<Self, DeserializationError> {
+        Ok(Self(()))
+    }
+}
+
+/// Capabilities by name.
+#[response]
+pub struct Response {
+    capabilities: Map<String, Value>,
+}
+
+impl Capabilities {
+    fn new(default_version: &RoomVersionId) -> Self {
+        let stable = |version: &RoomVersionId| (version.to_string(), Value::from("stable"));
+        let versions: Map<String, Value> = room_version::supported().iter().map(stable).collect();
+        let enabled = || json!({ "enabled": true });
+        let disabled = || json!({ "enabled": false });
+        let room_versions = json!({ "default": default_version, "available": versions });
+        let all = [
+            ("m.room_versions", room_versions),
+            ("m.change_password", enabled()),
+            ("m.set_displayname", enabled()),
+            ("m.set_avatar_url", enabled()),
+            ("m.profile_fields", enabled()),
+            ("m.3pid_changes", disabled()),
+            ("m.get_login_token", disabled()),
+        ];
+        Self(all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    async fn capabilities(
+        self,
+        _: Requester,
+        _: CapabilitiesRequest,
+    ) -> Result<Response, MatrixError> {
+        Ok(Response { capabilities: self.0 })
+    }
+}
+
+/// The endpoint, where rooms get `default_version` if their creators ask for none.
+pub fn endpoints(default_version: &RoomVersionId) -> Endpoints<Capabilities> {
+    Endpoints::new(Capabilities::new(default_version)).at(Capabilities::capabilities)
+}

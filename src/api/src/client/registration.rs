@@ -1,0 +1,150 @@
+//! New accounts. Spec: client-server API, "Account registration and management".
+
+use accounts::{Accounts, AfterRegistration, NewDevice, RegistrationForm, Secret, Tokens};
+use http::StatusCode;
+use ruma::{
+    OwnedDeviceId, OwnedUserId,
+    api::{
+        IncomingRequest,
+        client::{
+            account::{
+                check_registration_token_validity, get_username_availability,
+                register::{LoginType, RegistrationKind, v3 as register},
+            },
+            uiaa::UiaaResponse,
+        },
+        error::{DeserializationError, ErrorKind},
+        response,
+    },
+};
+
+use crate::{Endpoints, MatrixError, RateClass, Settings, stand_in::stand_in};
+
+/// Registration.
+#[derive(Clone)]
+pub struct Registration {
+    accounts: Accounts,
+}
+
+/// [`register::Request`], whose answer in ruma has a `device_id` of `null` where there is no device.
+pub struct RegisterRequest(register::Request);
+
+stand_in!(RegisterRequest, register::Request);
+
+impl IncomingRequest for RegisterRequest {
+    type EndpointError = UiaaResponse;
+    type OutgoingResponse = Response;
+
+    fn try_from_http_request_inner(
+        request: http::Request<&[u8]>,
+        path_args: &[&str],
+    ) -> Result<Self, DeserializationError> {
+        register::Request::try_from_http_request_inner(request, path_args).map(Self)
+    }
+}
+
+/// The new user, and their session if they asked for one.
+#[response(error = UiaaResponse)]
+pub struct Response {
+    user_id: OwnedUserId,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    device_id: Option<OwnedDeviceId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expires_in_ms: Option<u64>,
+}
+
+impl Registration {
+    /// Makes an account.
+    async fn register(
+        self,
+        (): (),
+        RegisterRequest(request): RegisterRequest,
+    ) -> Result<Response, MatrixError> {
+        refuse_other_kinds(&request)?;
+        let device = NewDevice {
+            id: request.device_id,
+            display_name: request.initial_device_display_name,
+            tokens: if request.refresh_token { Tokens::Refreshable } else { Tokens::Lasting },
+        };
+        let then = if request.inhibit_login {
+            AfterRegistration::Nothing
+        } else {
+            AfterRegistration::LogIn(device)
+        };
+        let form = RegistrationForm {
+            username: request.username,
+            password: request.password.map(Secret::new),
+            auth: request.auth,
+            then,
+        };
+        let registered = self.accounts.register(form).await?;
+        let mut response = Response {
+            user_id: registered.user_id,
+            access_token: None,
+            device_id: None,
+            refresh_token: None,
+            expires_in_ms: None,
+        };
+        if let Some(session) = registered.session {
+            response.access_token = Some(session.access_token.into_exposed());
+            response.device_id = Some(session.device_id);
+            response.refresh_token = session.refresh_token.map(Secret::into_exposed);
+            let millis = |span: std::time::Duration| u64::try_from(span.as_millis()).ok();
+            response.expires_in_ms = session.expires_in.and_then(millis);
+        }
+        Ok(response)
+    }
+
+    /// Whether somebody could register with a name.
+    async fn availability(
+        self,
+        (): (),
+        request: get_username_availability::v3::Request,
+    ) -> Result<get_username_availability::v3::Response, MatrixError> {
+        self.accounts.check_username(&request.username).await?;
+        Ok(get_username_availability::v3::Response::new(true))
+    }
+
+    /// Whether somebody could register with a token.
+    async fn token_validity(
+        self,
+        (): (),
+        request: check_registration_token_validity::v1::Request,
+    ) -> Result<check_registration_token_validity::v1::Response, MatrixError> {
+        let valid = self.accounts.registration_token_is_valid(&request.token).await;
+        let valid = valid.map_err(|error| MatrixError::internal(&error))?;
+        Ok(check_registration_token_validity::v1::Response::new(valid))
+    }
+}
+
+fn refuse_other_kinds(request: &register::Request) -> Result<(), MatrixError> {
+    match &request.kind {
+        RegistrationKind::User => {}
+        RegistrationKind::Guest => {
+            let message = "guests are not allowed";
+            let kind = ErrorKind::GuestAccessForbidden;
+            return Err(MatrixError::new(StatusCode::FORBIDDEN, kind, message));
+        }
+        _ => {
+            let message = "kind is neither user nor guest";
+            return Err(MatrixError::bad_request(ErrorKind::InvalidParam, message));
+        }
+    }
+    if matches!(request.login_type, Some(LoginType::ApplicationService)) {
+        return Err(MatrixError::forbidden("no application service has this token"));
+    }
+    Ok(())
+}
+
+/// Registration's endpoints.
+pub fn endpoints(accounts: Accounts) -> Endpoints<Registration> {
+    let limited = Settings::default().class(RateClass::Registration);
+    Endpoints::new(Registration { accounts })
+        .at_with(limited, Registration::register)
+        .at(Registration::availability)
+        .at(Registration::token_validity)
+}

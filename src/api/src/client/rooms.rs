@@ -1,0 +1,47 @@
+//! Rooms: a file per heading of the specification.
+
+mod aliases;
+mod creation;
+mod members;
+mod membership;
+mod relations;
+mod sending;
+mod state;
+mod threads;
+mod timeline;
+
+use rooms::{RoomError, Rooms, Viewer};
+use ruma::serde::Raw;
+use serde_json::value::RawValue;
+
+use crate::{EdgeBuilder, Endpoints, MatrixError, Requester};
+
+/// All endpoints of rooms.
+pub fn endpoints(all: EdgeBuilder, rooms: &Rooms) -> EdgeBuilder {
+    let begin = || Endpoints::new(rooms.clone());
+    all.with(creation::endpoints(begin()))
+        .with(membership::endpoints(begin()))
+        .with(state::endpoints(begin()))
+        .with(sending::endpoints(begin()))
+        .with(aliases::endpoints(begin()))
+        .with(members::endpoints(begin()))
+        .with(timeline::endpoints(begin()))
+        .with(threads::endpoints(begin()))
+        .with(relations::endpoints(begin()))
+}
+
+/// Events are shown to who asks.
+fn viewer(requester: &Requester) -> Viewer<'_> {
+    Viewer { user_id: requester.user_id(), device_id: Some(requester.device_id()) }
+}
+
+/// A raw value in the type a response wants it in; it was made from a valid event.
+fn typed<T>(events: Vec<Box<RawValue>>) -> Vec<Raw<T>> {
+    events.into_iter().map(Raw::from_json).collect()
+}
+
+/// A token that came as a parameter.
+fn token(text: &str) -> Result<rooms::tokens::PaginationToken, MatrixError> {
+    let parsed = text.parse::<rooms::tokens::PaginationToken>();
+    Ok(parsed.map_err(|error| RoomError::InvalidParameter(error.to_string()))?)
+}

@@ -1,0 +1,60 @@
+//! Spec: client-server API, "Getting events for a room", `/members` and `/joined_members`.
+
+use std::collections::BTreeMap;
+
+use rooms::{EventShape, Rooms};
+use ruma::OwnedUserId;
+use ruma::api::client::membership::{get_member_events, joined_members};
+use ruma::events::room::member::{MembershipState, RoomMemberEventContent};
+
+use super::{token, typed, viewer};
+use crate::{Endpoints, MatrixError, Requester};
+
+pub(super) fn endpoints(endpoints: Endpoints<Rooms>) -> Endpoints<Rooms> {
+    endpoints.at(members).at(joined)
+}
+
+async fn members(
+    rooms: Rooms,
+    requester: Requester,
+    request: get_member_events::v3::Request,
+) -> Result<get_member_events::v3::Response, MatrixError> {
+    let (room, mut root) = rooms.visible_state(requester.user_id(), &request.room_id).await?;
+    if let Some(at) = &request.at {
+        root = rooms.state_at_token(requester.user_id(), room, token(at)?).await?.unwrap_or(root);
+    }
+    let wanted = |membership: &MembershipState| {
+        request.membership.as_ref().is_none_or(|wanted| wanted == membership)
+            && request.not_membership.as_ref().is_none_or(|unwanted| unwanted != membership)
+    };
+    let mut chunk = Vec::new();
+    for event in rooms.member_events(room, root).await? {
+        let content = event.pdu.content_as::<RoomMemberEventContent>();
+        if content.is_ok_and(|content| wanted(&content.membership)) {
+            let shape = EventShape::Whole;
+            chunk.push(rooms.client_event(viewer(&requester), &event, shape).await?);
+        }
+    }
+    Ok(get_member_events::v3::Response::new(typed(chunk)))
+}
+
+async fn joined(
+    rooms: Rooms,
+    requester: Requester,
+    request: joined_members::v3::Request,
+) -> Result<joined_members::v3::Response, MatrixError> {
+    let room = rooms.number_of_joined(requester.user_id(), &request.room_id).await?;
+    let root = rooms.current_state(room).await?;
+    let mut joined = BTreeMap::new();
+    for event in rooms.member_events(room, root).await? {
+        let Ok(content) = event.pdu.content_as::<RoomMemberEventContent>() else { continue };
+        let user = event.pdu.state_key.as_deref().and_then(|user| OwnedUserId::try_from(user).ok());
+        if let (MembershipState::Join, Some(user)) = (&content.membership, user) {
+            let mut member = joined_members::v3::RoomMember::new();
+            member.display_name = content.displayname;
+            member.avatar_url = content.avatar_url;
+            joined.insert(user, member);
+        }
+    }
+    Ok(joined_members::v3::Response::new(joined))
+}

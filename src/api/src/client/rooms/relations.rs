@@ -1,0 +1,132 @@
+//! Spec: client-server API, "Retrieving relationships".
+
+use rooms::{EventShape, RelationsWanted, Rooms};
+use ruma::api::Direction;
+use ruma::api::client::relations::{
+    get_relating_events, get_relating_events_with_rel_type,
+    get_relating_events_with_rel_type_and_event_type,
+};
+use ruma::serde::Raw;
+use ruma::{EventId, RoomId, UInt};
+use serde_json::value::RawValue;
+
+use super::{token, typed, viewer};
+use crate::{Endpoints, MatrixError, Requester};
+
+const DEFAULT_LIMIT: usize = 5;
+const MAX_LIMIT: usize = 100;
+
+pub(super) fn endpoints(endpoints: Endpoints<Rooms>) -> Endpoints<Rooms> {
+    endpoints.at(all).at(by_relation).at(by_relation_and_type)
+}
+
+/// What the three requests have in common.
+struct Common<'a> {
+    room_id: &'a RoomId,
+    event_id: &'a EventId,
+    from: Option<&'a str>,
+    to: Option<&'a str>,
+    direction: Direction,
+    limit: Option<UInt>,
+    rel_type: Option<String>,
+    event_type: Option<String>,
+}
+
+/// What the three responses have in common.
+struct Related<T> {
+    chunk: Vec<Raw<T>>,
+    next: Option<String>,
+}
+
+async fn related<T>(
+    rooms: &Rooms,
+    requester: &Requester,
+    common: Common<'_>,
+) -> Result<Related<T>, MatrixError> {
+    let wanted = RelationsWanted {
+        rel_type: common.rel_type,
+        event_type: common.event_type,
+        from: common.from.map(token).transpose()?,
+        to: common.to.map(token).transpose()?,
+        direction: match common.direction {
+            Direction::Forward => store::Direction::Ascending,
+            Direction::Backward => store::Direction::Descending,
+        },
+        limit: common
+            .limit
+            .and_then(|limit| usize::try_from(limit).ok())
+            .unwrap_or(DEFAULT_LIMIT)
+            .clamp(1, MAX_LIMIT),
+    };
+    let page = rooms.related_events(requester.user_id(), common.room_id, common.event_id, wanted);
+    let page = page.await?;
+    let mut chunk: Vec<Box<RawValue>> = Vec::new();
+    for (_, event) in &page.events {
+        chunk.push(rooms.client_event(viewer(requester), event, EventShape::Whole).await?);
+    }
+    Ok(Related { chunk: typed(chunk), next: page.next.map(|next| next.to_string()) })
+}
+
+async fn all(
+    rooms: Rooms,
+    requester: Requester,
+    request: get_relating_events::v1::Request,
+) -> Result<get_relating_events::v1::Response, MatrixError> {
+    let common = Common {
+        room_id: &request.room_id,
+        event_id: &request.event_id,
+        from: request.from.as_deref(),
+        to: request.to.as_deref(),
+        direction: request.dir,
+        limit: request.limit,
+        rel_type: None,
+        event_type: None,
+    };
+    let related = related(&rooms, &requester, common).await?;
+    let mut response = get_relating_events::v1::Response::new(related.chunk);
+    response.next_batch = related.next;
+    Ok(response)
+}
+
+async fn by_relation(
+    rooms: Rooms,
+    requester: Requester,
+    request: get_relating_events_with_rel_type::v1::Request,
+) -> Result<get_relating_events_with_rel_type::v1::Response, MatrixError> {
+    let common = Common {
+        room_id: &request.room_id,
+        event_id: &request.event_id,
+        from: request.from.as_deref(),
+        to: request.to.as_deref(),
+        direction: request.dir,
+        limit: request.limit,
+        rel_type: Some(request.rel_type.to_string()),
+        event_type: None,
+    };
+    let related = related(&rooms, &requester, common).await?;
+    let mut response = get_relating_events_with_rel_type::v1::Response::new(related.chunk);
+    response.next_batch = related.next;
+    Ok(response)
+}
+
+async fn by_relation_and_type(
+    rooms: Rooms,
+    requester: Requester,
+    request: get_relating_events_with_rel_type_and_event_type::v1::Request,
+) -> Result<get_relating_events_with_rel_type_and_event_type::v1::Response, MatrixError> {
+    let common = Common {
+        room_id: &request.room_id,
+        event_id: &request.event_id,
+        from: request.from.as_deref(),
+        to: request.to.as_deref(),
+        direction: request.dir,
+        limit: request.limit,
+        rel_type: Some(request.rel_type.to_string()),
+        event_type: Some(request.event_type.to_string()),
+    };
+    let related = related(&rooms, &requester, common).await?;
+    let mut response =
+        get_relating_events_with_rel_type_and_event_type::v1::Response::new(related.chunk);
+    response.next_batch = related.next;
+    Ok(response)
+}

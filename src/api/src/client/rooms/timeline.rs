@@ -1,0 +1,247 @@
+//! Spec: client-server API, "Getting events for a room": `/messages`, `/event`, `/context`.
+
+use std::collections::HashSet;
+
+use rooms::tokens::PaginationToken;
+use rooms::{EventShape, Placed, RoomError, Rooms, Stretch};
+use ruma::OwnedUserId;
+use ruma::api::client::context::get_context;
+use ruma::api::client::filter::{LazyLoadOptions, RoomEventFilter};
+use ruma::api::client::message::get_message_events;
+use ruma::api::client::room::get_room_event;
+use ruma::api::error::DeserializationError;
+use ruma::api::{Direction, IncomingRequest};
+use ruma::events::{AnyStateEvent, AnyTimelineEvent, StateEventType};
+use ruma::serde::Raw;
+use serde_json::value::RawValue;
+use store::{RoomNumber, StateRoot, TimelinePosition};
+use sync::EventFilter;
+
+use super::{token, typed, viewer};
+use crate::stand_in::stand_in;
+use crate::{Endpoints, MatrixError, Requester};
+
+/// The most events of one answer.
+const MAX_LIMIT: usize = 1_000;
+
+pub(super) fn endpoints(endpoints: Endpoints<Rooms>) -> Endpoints<Rooms> {
+    endpoints.at(messages).at(event).at(context)
+}
+
+async fn messages(
+    rooms: Rooms,
+    requester: Requester,
+    request: get_message_events::v3::Request,
+) -> Result<get_message_events::v3::Response, MatrixError> {
+    let reader = requester.user_id();
+    let room = rooms.number_of_seen(&request.room_id).await?;
+    let from = match (&request.from, request.dir) {
+        (Some(from), _) => token(from)?,
+        (None, Direction::Forward) => PaginationToken::after(TimelinePosition::MIN),
+        (None, Direction::Backward) => rooms.end_of_timeline(),
+    };
+    let stretch = Stretch {
+        from,
+        to: request.to.as_deref().map(token).transpose()?,
+        direction: match request.dir {
+            Direction::Forward => store::Direction::Ascending,
+            Direction::Backward => store::Direction::Descending,
+        },
+        limit: limit_of(request.limit),
+    };
+    let filter = EventFilter::new(&request.filter, &request.room_id);
+    let page = rooms.page(reader, room, stretch, |event| filter.covers(&event.pdu)).await?;
+    let mut response = get_message_events::v3::Response::new();
+    response.start = from.to_string();
+    response.end = page.next.map(|next| next.to_string());
+    response.state = match page.events.first() {
+        Some((_, event)) => {
+            let root = event.record.state_before;
+            let state = lazy_members(&rooms, &requester, room, root, &request.filter, &page.events);
+            typed(state.await?)
+        }
+        None => Vec::new(),
+    };
+    response.chunk = typed(shown(&rooms, &requester, &page.events).await?);
+    Ok(response)
+}
+
+async fn event(
+    rooms: Rooms,
+    requester: Requester,
+    request: get_room_event::v3::Request,
+) -> Result<get_room_event::v3::Response, MatrixError> {
+    let hidden = || RoomError::UnknownEvent(request.event_id.clone());
+    let found = visible_event(&rooms, &requester, &request.room_id, &request.event_id).await;
+    let (_, (_, event)) = found.map_err(|error| match error {
+        RoomError::NotInRoom | RoomError::UnknownRoom(_) => hidden(),
+        other => other,
+    })?;
+    let event = rooms.client_event(viewer(&requester), &event, EventShape::Whole).await?;
+    Ok(get_room_event::v3::Response::new(ruma::serde::Raw::from_json(event)))
+}
+
+/// An event that the requester may see. Fails with [`RoomError::UnknownEvent`] for others, there or not.
+async fn visible_event(
+    rooms: &Rooms,
+    requester: &Requester,
+    room_id: &ruma::RoomId,
+    event_id: &ruma::EventId,
+) -> Result<(RoomNumber, Placed), RoomError> {
+    let room = rooms.number_of(room_id).await?;
+    let mut sight = rooms.sight(requester.user_id(), room).await?;
+    let (index, event) = rooms.event_by_id(room, event_id).await?;
+    if !sight.sees(&event, index.position).await? {
+        return Err(RoomError::UnknownEvent(event_id.to_owned()));
+    }
+    let entry = store::TimelineEntry { position: index.position, event: index.number };
+    Ok((room, (entry, event)))
+}
+
+async fn context(
+    rooms: Rooms,
+    requester: Requester,
+    ContextRequest(request): ContextRequest,
+) -> Result<ContextResponse, MatrixError> {
+    let reader = requester.user_id();
+    let (room, placed) =
+        visible_event(&rooms, &requester, &request.room_id, &request.event_id).await?;
+    let limit = limit_of(request.limit);
+    let position = placed.0.position;
+    let filter = EventFilter::new(&request.filter, &request.room_id);
+    let stretch = |from, direction, limit| Stretch { from, to: None, direction, limit };
+    let before =
+        stretch(PaginationToken::before(position), store::Direction::Descending, limit / 2);
+    let after =
+        stretch(PaginationToken::after(position), store::Direction::Ascending, limit.div_ceil(2));
+    let wanted = |event: &rooms::StoredEvent| filter.covers(&event.pdu);
+    let before = rooms.page(reader, room, before, wanted).await?.events;
+    let after = rooms.page(reader, room, after, wanted).await?.events;
+
+    let last = after.last().unwrap_or(&placed).1.clone();
+    let root = rooms.state_after(&last).await?;
+    let all: Vec<Placed> = before.iter().chain([&placed]).chain(&after).cloned().collect();
+    let state = if request.filter.lazy_load_options.is_disabled() {
+        all_state(&rooms, &requester, room, root, &filter).await?
+    } else {
+        let members = lazy_members(&rooms, &requester, room, root, &request.filter, &all);
+        let mut state = members.await?;
+        state.extend(other_state(&rooms, &requester, room, root, &filter).await?);
+        state
+    };
+    let first = before.last().unwrap_or(&placed).0.position;
+    let end = after.last().unwrap_or(&placed).0.position;
+    Ok(ContextResponse {
+        start: PaginationToken::before(first).to_string(),
+        end: PaginationToken::after(end).to_string(),
+        events_before: typed(shown(&rooms, &requester, &before).await?),
+        event: typed(shown(&rooms, &requester, &[placed]).await?).pop(),
+        events_after: typed(shown(&rooms, &requester, &after).await?),
+        state: typed(state),
+    })
+}
+
+/// [`get_context::v3::Request`], answered with lists that are there even when they are empty, as clients expect.
+struct ContextRequest(get_context::v3::Request);
+
+stand_in!(ContextRequest, get_context::v3::Request);
+
+impl IncomingRequest for ContextRequest {
+    type EndpointError = <get_context::v3::Request as IncomingRequest>::EndpointError;
+    type OutgoingResponse = ContextResponse;
+
+    fn try_from_http_request_inner(
+        request: http::Request<&[u8]>,
+        path_args: &[&str],
+    ) -> Result<Self, DeserializationError> {
+        get_context::v3::Request::try_from_http_request_inner(request, path_args).map(Self)
+    }
+}
+
+/// What [`get_context::v3::Response`] says.
+#[ruma::api::response]
+struct ContextResponse {
+    start: String,
+    end: String,
+    events_before: Vec<Raw<AnyTimelineEvent>>,
+    event: Option<Raw<AnyTimelineEvent>>,
+    events_after: Vec<Raw<AnyTimelineEvent>>,
+    state: Vec<Raw<AnyStateEvent>>,
+}
+
+fn limit_of(limit: ruma::UInt) -> usize {
+    usize::try_from(limit).unwrap_or(MAX_LIMIT).min(MAX_LIMIT)
+}
+
+async fn shown(
+    rooms: &Rooms,
+    requester: &Requester,
+    events: &[Placed],
+) -> Result<Vec<Box<RawValue>>, RoomError> {
+    let mut shown = Vec::with_capacity(events.len());
+    for (_, event) in events {
+        shown.push(rooms.client_event(viewer(requester), event, EventShape::Whole).await?);
+    }
+    Ok(shown)
+}
+
+/// The membership events of those who sent some events, if the filter asks for them.
+/// Spec: client-server API, "Lazy-loading room members".
+async fn lazy_members(
+    rooms: &Rooms,
+    requester: &Requester,
+    room: RoomNumber,
+    root: StateRoot,
+    filter: &RoomEventFilter,
+    events: &[Placed],
+) -> Result<Vec<Box<RawValue>>, RoomError> {
+    if filter.lazy_load_options == LazyLoadOptions::Disabled {
+        return Ok(Vec::new());
+    }
+    let senders: HashSet<OwnedUserId> =
+        events.iter().map(|(_, event)| event.pdu.sender.clone()).collect();
+    let mut members = Vec::new();
+    for sender in senders {
+        let kind = StateEventType::RoomMember;
+        if let Some(event) = rooms.state_at(room, root, &kind, sender.as_str()).await? {
+            let shape = EventShape::Whole;
+            members.push(rooms.client_event(viewer(requester), &event, shape).await?);
+        }
+    }
+    Ok(members)
+}
+
+async fn all_state(
+    rooms: &Rooms,
+    requester: &Requester,
+    room: RoomNumber,
+    root: StateRoot,
+    filter: &EventFilter<'_>,
+) -> Result<Vec<Box<RawValue>>, RoomError> {
+    let mut state = Vec::new();
+    for event in rooms.state_events_at(room, root).await? {
+        if filter.covers(&event.pdu) {
+            let shape = EventShape::Whole;
+            state.push(rooms.client_event(viewer(requester), &event, shape).await?);
+        }
+    }
+    Ok(state)
+}
+
+/// The state without memberships.
+async fn other_state(
+    rooms: &Rooms,
+    requester: &Requester,
+    room: RoomNumber,
+    root: StateRoot,
+    filter: &EventFilter<'_>,
+) -> Result<Vec<Box<RawValue>>, RoomError> {
+    let mut state = Vec::new();
+    for event in rooms.other_state_events(room, root).await? {
+        if filter.covers(&event.pdu) {
+            let shape = EventShape::Whole;
+            state.push(rooms.client_event(viewer(requester), &event, shape).await?);
+        }
+    }
+    Ok(state)
+}

@@ -1,0 +1,119 @@
+//! Logging in and out. Spec: client-server API, "Legacy login" and "Refreshing access tokens".
+
+use accounts::{Accounts, NewDevice, Tokens};
+use ruma::api::{
+    client::{
+        session::{
+            get_login_types::{self, v3::LoginType, v3::PasswordLoginType},
+            login::{self, v3::LoginInfo},
+            logout, logout_all, refresh_token,
+        },
+        uiaa::UserIdentifier,
+    },
+    error::ErrorKind,
+};
+
+use crate::{Endpoints, MatrixError, RateClass, Requester, Settings, client::LoginRequest};
+
+/// Sessions.
+#[derive(Clone)]
+pub struct Sessions {
+    accounts: Accounts,
+}
+
+impl Sessions {
+    /// How one may log in.
+    async fn login_types(
+        self,
+        (): (),
+        _: get_login_types::v3::Request,
+    ) -> Result<get_login_types::v3::Response, MatrixError> {
+        let password = LoginType::Password(PasswordLoginType::new());
+        Ok(get_login_types::v3::Response::new(vec![password]))
+    }
+
+    /// Logs a device in.
+    async fn login(
+        self,
+        (): (),
+        LoginRequest(request): LoginRequest,
+    ) -> Result<login::v3::Response, MatrixError> {
+        let LoginInfo::Password(info) = request.login_info else {
+            let message = "this type of login is not offered";
+            return Err(MatrixError::bad_request(ErrorKind::Unknown, message));
+        };
+        let device = NewDevice {
+            id: request.device_id,
+            display_name: request.initial_device_display_name,
+            tokens: if request.refresh_token { Tokens::Refreshable } else { Tokens::Lasting },
+        };
+        let name = user_name(&info)?;
+        let session = self.accounts.log_in(name, &info.password, device).await?;
+        let access_token = session.access_token.into_exposed();
+        let mut response =
+            login::v3::Response::new(session.user_id, access_token, session.device_id);
+        response.refresh_token = session.refresh_token.map(accounts::Secret::into_exposed);
+        response.expires_in = session.expires_in;
+        Ok(response)
+    }
+
+    /// New tokens for old.
+    async fn refresh(
+        self,
+        (): (),
+        request: refresh_token::v3::Request,
+    ) -> Result<refresh_token::v3::Response, MatrixError> {
+        let session = self.accounts.refresh(&request.refresh_token).await?;
+        let mut response = refresh_token::v3::Response::new(session.access_token.into_exposed());
+        response.refresh_token = session.refresh_token.map(accounts::Secret::into_exposed);
+        response.expires_in_ms = session.expires_in;
+        Ok(response)
+    }
+
+    /// Ends this session.
+    async fn logout(
+        self,
+        requester: Requester,
+        _: logout::v3::Request,
+    ) -> Result<logout::v3::Response, MatrixError> {
+        let done = self.accounts.log_out(requester.session()).await;
+        done.map_err(|error| MatrixError::internal(&error))?;
+        Ok(logout::v3::Response::new())
+    }
+
+    /// Ends all sessions of the user.
+    async fn logout_all(
+        self,
+        requester: Requester,
+        _: logout_all::v3::Request,
+    ) -> Result<logout_all::v3::Response, MatrixError> {
+        let done = self.accounts.log_out_everywhere(requester.session()).await;
+        done.map_err(|error| MatrixError::internal(&error))?;
+        Ok(logout_all::v3::Response::new())
+    }
+}
+
+/// The name of whoever wants to log in, which old clients send beside the identifier's place.
+#[expect(deprecated, reason = "some clients and tools still send `user`")]
+fn user_name(info: &login::v3::Password) -> Result<&str, MatrixError> {
+    match (&info.identifier, &info.user) {
+        (Some(UserIdentifier::Matrix(identifier)), _) => Ok(&identifier.user),
+        (Some(_), _) => Err(MatrixError::forbidden("users are known by their user ID only")),
+        (None, Some(user)) => Ok(user),
+        (None, None) => {
+            let message = "the identifier is missing";
+            Err(MatrixError::bad_request(ErrorKind::MissingParam, message))
+        }
+    }
+}
+
+/// The endpoints of sessions.
+pub fn endpoints(accounts: Accounts) -> Endpoints<Sessions> {
+    let limited = Settings::default().class(RateClass::Login);
+    Endpoints::new(Sessions { accounts })
+        .at(Sessions::login_types)
+        .at_with(limited, Sessions::login)
+        .at(Sessions::refresh)
+        .at(Sessions::logout)
+        .at(Sessions::logout_all)
+}

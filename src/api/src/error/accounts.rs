@@ -1,0 +1,170 @@
+//! What clients are told when something fails with their account.
+
+use std::time::Duration;
+
+use accounts::{
+    AccountDataError, AuthenticationError, DeviceError, FilterError, InteractiveAuthError,
+    LoginError, PasswordChangeError, PasswordError, ProfileError, RefreshError, RegistrationError,
+    SharedSecretError,
+};
+use http::StatusCode;
+use ruma::api::error::ErrorKind;
+
+use crate::{Logout, MatrixError};
+
+/// How long to wait where too many passwords are being checked.
+const BUSY: Duration = Duration::from_secs(2);
+
+impl From<AuthenticationError> for MatrixError {
+    fn from(error: AuthenticationError) -> Self {
+        match &error {
+            AuthenticationError::UnknownToken => {
+                Self::unknown_token(error.to_string(), Logout::Hard)
+            }
+            AuthenticationError::Expired => Self::unknown_token(error.to_string(), Logout::Soft),
+            AuthenticationError::Store(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<PasswordError> for MatrixError {
+    fn from(error: PasswordError) -> Self {
+        match &error {
+            PasswordError::Length => Self::bad_request(ErrorKind::WeakPassword, error.to_string()),
+            PasswordError::Busy => Self::limit_exceeded(BUSY),
+            PasswordError::Failed(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<LoginError> for MatrixError {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::WrongPassword => Self::forbidden(error.to_string()),
+            LoginError::Deactivated => {
+                Self::new(StatusCode::FORBIDDEN, ErrorKind::UserDeactivated, error.to_string())
+            }
+            LoginError::Password(error) => error.into(),
+            LoginError::Store(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<PasswordChangeError> for MatrixError {
+    fn from(error: PasswordChangeError) -> Self {
+        match error {
+            PasswordChangeError::UnknownUser => Self::not_found(error.to_string()),
+            PasswordChangeError::Password(error) => error.into(),
+            PasswordChangeError::Store(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<RefreshError> for MatrixError {
+    fn from(error: RefreshError) -> Self {
+        match &error {
+            RefreshError::UnknownToken => Self::unknown_token(error.to_string(), Logout::Hard),
+            RefreshError::Store(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<InteractiveAuthError> for MatrixError {
+    fn from(error: InteractiveAuthError) -> Self {
+        match error {
+            InteractiveAuthError::Required(info) => (*info).into(),
+            InteractiveAuthError::OtherUser => Self::forbidden(error.to_string()),
+            InteractiveAuthError::Password(error) => error.into(),
+            InteractiveAuthError::Store(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<RegistrationError> for MatrixError {
+    fn from(error: RegistrationError) -> Self {
+        let kind = match error {
+            RegistrationError::Disabled | RegistrationError::TokenUsedUp => {
+                return Self::forbidden(error.to_string());
+            }
+            RegistrationError::Password(error) => return error.into(),
+            RegistrationError::Auth(error) => return error.into(),
+            RegistrationError::Store(_) => return Self::internal(&error),
+            RegistrationError::Username(_) => ErrorKind::InvalidUsername,
+            RegistrationError::Taken(_) => ErrorKind::UserInUse,
+            RegistrationError::NoPassword => ErrorKind::MissingParam,
+        };
+        Self::bad_request(kind, error.to_string())
+    }
+}
+
+impl From<SharedSecretError> for MatrixError {
+    /// Statuses and codes are Synapse's, whose tools read them.
+    fn from(error: SharedSecretError) -> Self {
+        match error {
+            SharedSecretError::Disabled
+            | SharedSecretError::UnknownNonce
+            | SharedSecretError::ZeroByte(_) => {
+                Self::bad_request(ErrorKind::Unknown, error.to_string())
+            }
+            SharedSecretError::WrongMac => {
+                Self::new(StatusCode::FORBIDDEN, ErrorKind::Unknown, error.to_string())
+            }
+            SharedSecretError::Registration(error) => error.into(),
+        }
+    }
+}
+
+impl From<DeviceError> for MatrixError {
+    fn from(error: DeviceError) -> Self {
+        match error {
+            DeviceError::NotFound => Self::not_found(error.to_string()),
+            DeviceError::NameTooLong => {
+                Self::bad_request(ErrorKind::InvalidParam, error.to_string())
+            }
+            DeviceError::Auth(error) => error.into(),
+            DeviceError::Store(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ProfileError> for MatrixError {
+    fn from(error: ProfileError) -> Self {
+        let kind = match &error {
+            ProfileError::UnknownUser(_) => return Self::not_found(error.to_string()),
+            ProfileError::Store(_) => return Self::internal(&error),
+            ProfileError::FieldName => ErrorKind::KeyTooLarge,
+            ProfileError::WrongType(_) => ErrorKind::BadJson,
+            ProfileError::TooLarge => ErrorKind::ProfileTooLarge,
+        };
+        Self::bad_request(kind, error.to_string())
+    }
+}
+
+impl From<AccountDataError> for MatrixError {
+    fn from(error: AccountDataError) -> Self {
+        let (status, kind) = match &error {
+            AccountDataError::NotFound => (StatusCode::NOT_FOUND, ErrorKind::NotFound),
+            AccountDataError::Reserved(_) => (StatusCode::METHOD_NOT_ALLOWED, ErrorKind::BadJson),
+            AccountDataError::KindTooLong | AccountDataError::TagTooLong => {
+                (StatusCode::BAD_REQUEST, ErrorKind::InvalidParam)
+            }
+            AccountDataError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge),
+            AccountDataError::Json(_) | AccountDataError::Store(_) => {
+                return Self::internal(&error);
+            }
+        };
+        Self::new(status, kind, error.to_string())
+    }
+}
+
+impl From<FilterError> for MatrixError {
+    fn from(error: FilterError) -> Self {
+        match &error {
+            FilterError::NotFound => Self::not_found(error.to_string()),
+            FilterError::TooLarge => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge, error.to_string())
+            }
+            FilterError::Json(_) | FilterError::Store(_) => Self::internal(&error),
+        }
+    }
+}

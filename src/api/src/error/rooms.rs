@@ -1,0 +1,39 @@
+//! What a client is told when something in a room fails.
+
+use http::StatusCode;
+use rooms::RoomError;
+use ruma::api::error::ErrorKind;
+
+use crate::MatrixError;
+
+impl From<RoomError> for MatrixError {
+    fn from(error: RoomError) -> Self {
+        let (status, kind) = match &error {
+            RoomError::UnknownRoom(_)
+            | RoomError::UnknownEvent(_)
+            | RoomError::UnknownAlias(_)
+            | RoomError::NoSuchState => (StatusCode::NOT_FOUND, ErrorKind::NotFound),
+            RoomError::NotInRoom | RoomError::Forbidden(_) => {
+                (StatusCode::FORBIDDEN, ErrorKind::Forbidden)
+            }
+            RoomError::Malformed(_) => (StatusCode::BAD_REQUEST, ErrorKind::BadJson),
+            RoomError::InvalidParameter(_) | RoomError::AliasNotLocal(_) => {
+                (StatusCode::BAD_REQUEST, ErrorKind::InvalidParam)
+            }
+            RoomError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge),
+            RoomError::UnsupportedVersion(_) => {
+                (StatusCode::BAD_REQUEST, ErrorKind::UnsupportedRoomVersion)
+            }
+            RoomError::AliasInUse(_) => (StatusCode::BAD_REQUEST, ErrorKind::RoomInUse),
+            RoomError::StillInRoom => (StatusCode::BAD_REQUEST, ErrorKind::Unknown),
+            RoomError::AliasTaken(_) => (StatusCode::CONFLICT, ErrorKind::Unknown),
+            RoomError::BadAlias(_) => (StatusCode::BAD_REQUEST, ErrorKind::BadAlias),
+            RoomError::DuplicateAnnotation => {
+                (StatusCode::BAD_REQUEST, ErrorKind::DuplicateAnnotation)
+            }
+            RoomError::Busy => return Self::limit_exceeded(std::time::Duration::from_secs(1)),
+            RoomError::Damaged(_) | RoomError::Store(_) => return Self::internal(&error),
+        };
+        Self::new(status, kind, error.to_string())
+    }
+}

@@ -1,0 +1,3 @@
+//! The server-server API, a file per heading of the specification.
+
+pub mod version;
