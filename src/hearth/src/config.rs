@@ -1,0 +1,247 @@
+//! The configuration: a TOML file, over it environment variables, under it defaults.
+
+mod load;
+mod secret;
+
+use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
+
+use api::{Network, Rates, Resource};
+use ruma::{OwnedServerName, RoomVersionId, server_name};
+use serde::{Deserialize, Serialize};
+
+pub(crate) use load::{check, load};
+pub(crate) use secret::Secret;
+
+/// All settings. `config.example.toml` says the same for those who run a server.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    pub(crate) server: Server,
+    pub(crate) listeners: Listeners,
+    pub(crate) registration: Registration,
+    pub(crate) sessions: Sessions,
+    pub(crate) rate_limits: Rates,
+    pub(crate) logging: Logging,
+    pub(crate) storage: Storage,
+    pub(crate) rooms: Rooms,
+    pub(crate) limits: Limits,
+}
+
+/// Who the server is and where it keeps its data.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Server {
+    /// The part of Matrix ids after the colon. It can never be changed.
+    pub(crate) name: OwnedServerName,
+    /// The folder of everything that is kept: the store and the signing key.
+    pub(crate) data_dir: PathBuf,
+    /// The URL clients shall use, told by `/.well-known/matrix/client`; without it there is no such file.
+    pub(crate) client_base_url: Option<String>,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(transparent)]
+pub(crate) struct Listeners(pub(crate) Vec<Listener>);
+
+/// One address.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listener {
+    /// Address and port.
+    pub(crate) bind: SocketAddr,
+    /// What is served there.
+    #[serde(default = "public_resources")]
+    pub(crate) resources: Vec<Resource>,
+    /// Reverse proxies whose `X-Forwarded-For` and `X-Request-Id` are believed.
+    #[serde(default)]
+    pub(crate) trusted_proxies: Vec<Network>,
+}
+
+/// How accounts come to be.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Registration {
+    /// Whether clients may register accounts.
+    pub(crate) enabled: bool,
+    /// Whether that takes a registration token.
+    pub(crate) require_token: bool,
+    /// Registration tokens, each good any number of times.
+    pub(crate) tokens: Vec<Secret>,
+    /// The secret that lets tools register accounts at `/_synapse/admin/v1/register`.
+    pub(crate) shared_secret: Option<Secret>,
+}
+
+/// Sessions of clients.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Sessions {
+    /// How long an access token is accepted that its client can refresh; others are until logout.
+    #[serde(with = "seconds")]
+    pub(crate) access_token_seconds: Duration,
+}
+
+/// What is written to standard error.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Logging {
+    /// Directives of `tracing-subscriber`'s `EnvFilter`.
+    pub(crate) filter: String,
+    pub(crate) format: LogFormat,
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum LogFormat {
+    /// For people; in colours on a terminal.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The store.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Storage {
+    pub(crate) engine: EngineKind,
+    /// Bytes of memory the engine may use to keep what it has read.
+    pub(crate) cache_bytes: u64,
+}
+
+/// What keeps the data.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum EngineKind {
+    /// Everything is gone when the server stops.
+    Memory,
+    #[default]
+    Sled,
+    Fjall,
+}
+
+/// Defaults of rooms.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Rooms {
+    /// The version of new rooms whose creator does not choose one.
+    pub(crate) default_version: RoomVersionId,
+}
+
+/// Bounds that keep one caller from taking everything.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// The most bytes a request body may have where an endpoint sets no limit of its own.
+    pub(crate) body_bytes: NonZeroUsize,
+    /// The longest time a request body may take to arrive.
+    #[serde(with = "seconds")]
+    pub(crate) body_seconds: Duration,
+    /// The longest time a request may take, long-polls left out.
+    #[serde(with = "seconds")]
+    pub(crate) request_seconds: Duration,
+    /// The most connections at once; more wait until one ends.
+    pub(crate) connections: NonZeroUsize,
+    /// The longest time a connection may be silent.
+    #[serde(with = "seconds")]
+    pub(crate) idle_seconds: Duration,
+    /// The longest time that running requests get when the server is asked to stop.
+    #[serde(with = "seconds")]
+    pub(crate) shutdown_seconds: Duration,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        let name = server_name!("localhost").to_owned();
+        Self { name, data_dir: "data".into(), client_base_url: None }
+    }
+}
+
+impl Default for Listeners {
+    fn default() -> Self {
+        let mut resources = public_resources();
+        resources.push(Resource::Metrics);
+        let bind = SocketAddr::from(([127, 0, 0, 1], 8008));
+        Self(vec![Listener { bind, resources, trusted_proxies: Vec::new() }])
+    }
+}
+
+/// What a listener serves that does not say: not the metrics, which are nobody else's business.
+fn public_resources() -> Vec<Resource> {
+    vec![Resource::Client, Resource::Federation, Resource::Admin]
+}
+
+impl Default for Sessions {
+    fn default() -> Self {
+        Self { access_token_seconds: Duration::from_hours(1) }
+    }
+}
+
+impl Default for Logging {
+    fn default() -> Self {
+        Self { filter: "info,ruma_state_res=warn".to_owned(), format: LogFormat::default() }
+    }
+}
+
+impl Default for Storage {
+    fn default() -> Self {
+        Self { engine: EngineKind::default(), cache_bytes: 32 * 1024 * 1024 }
+    }
+}
+
+impl Default for Rooms {
+    fn default() -> Self {
+        Self { default_version: RoomVersionId::V12 }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: NonZeroUsize::new(1024 * 1024).expect("a megabyte is not nothing"),
+            body_seconds: Duration::from_secs(30),
+            request_seconds: Duration::from_mins(1),
+            connections: NonZeroUsize::new(4096).expect("4096 is not nothing"),
+            idle_seconds: Duration::from_mins(3),
+            shutdown_seconds: Duration::from_secs(20),
+        }
+    }
+}
+
+impl From<EngineKind> for store::EngineKind {
+    fn from(kind: EngineKind) -> Self {
+        match kind {
+            EngineKind::Memory => Self::Memory,
+            EngineKind::Sled => Self::Sled,
+            EngineKind::Fjall => Self::Fjall,
+        }
+    }
+}
+
+impl From<&Limits> for api::Limits {
+    fn from(limits: &Limits) -> Self {
+        Self {
+            body_bytes: limits.body_bytes.get(),
+            body_timeout: limits.body_seconds,
+            request_timeout: limits.request_seconds,
+        }
+    }
+}
+
+mod seconds {
+    //! Durations as whole seconds, at least one.
+
+    use std::{num::NonZeroU32, time::Duration};
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        let seconds = NonZeroU32::deserialize(from)?;
+        Ok(Duration::from_secs(u64::from(seconds.get())))
+    }
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        time.as_secs().serialize(to)
+    }
+}

@@ -1,0 +1,104 @@
+//! The services, each given those it uses.
+
+use std::sync::Arc;
+
+use accounts::{Accounts, Registration};
+use api::{EdgeBuilder, RateLimits, Shutdown, admin, client};
+use protocol::{Clock, SystemClock};
+use rooms::Rooms;
+use store::{EngineOptions, Store, StoreError};
+use sync::{Epoch, Sync};
+
+use crate::{config::Config, data_dir::DataDir, failure::Failure};
+
+/// Everything behind the HTTP edge.
+pub(super) struct Services {
+    store: Store,
+    accounts: Accounts,
+    rooms: Rooms,
+    sync: Sync,
+}
+
+impl Services {
+    /// Opens the store in the data folder and starts the services on it.
+    pub(super) async fn open(config: &Config, data: &DataDir) -> Result<Self, Failure> {
+        let store = open_store(config, data).await;
+        let store = store.map_err(Failure::because("cannot open the store"))?;
+        let signing_key = data.signing_key()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let name = config.server.name.clone();
+        let settings = account_settings(config, data)?;
+        let accounts = Accounts::new(store.clone(), Arc::clone(&clock), name.clone(), settings);
+        let default_version = config.rooms.default_version.clone();
+        let settings = rooms::Settings { default_version, ..rooms::Settings::default() };
+        let rooms = Rooms::new(store.clone(), name, signing_key, clock, settings);
+        let sync = Sync::new(rooms.clone(), Epoch(rand::random()));
+        Ok(Self { store, accounts, rooms, sync })
+    }
+
+    /// All endpoints.
+    pub(super) fn endpoints(
+        &self,
+        config: &Config,
+        rate_limits: RateLimits,
+        shutdown: &Shutdown,
+    ) -> EdgeBuilder {
+        let authenticator = Arc::new(self.accounts.clone());
+        let mut all = EdgeBuilder::new(authenticator, rate_limits, (&config.limits).into())
+            .with(api::server::version::endpoints())
+            .with(client::account::endpoints(self.accounts.clone()))
+            .with(client::account_data::endpoints(self.accounts.clone()))
+            .with(client::capabilities::endpoints(&config.rooms.default_version))
+            .with(client::devices::endpoints(self.accounts.clone()))
+            .with(client::filters::endpoints(self.accounts.clone()))
+            .with(client::profiles::endpoints(self.accounts.clone(), self.rooms.clone()))
+            .with(client::push_rules::endpoints(self.accounts.clone()))
+            .with(client::registration::endpoints(self.accounts.clone()))
+            .with(client::sessions::endpoints(self.accounts.clone()))
+            .with(client::tags::endpoints(self.accounts.clone()))
+            .with(client::third_party::endpoints())
+            .with(client::voip::endpoints())
+            .with(admin::shared_secret::endpoints(self.accounts.clone()));
+        all = client::rooms::endpoints(all, &self.rooms);
+        all = client::receipts::endpoints(all, &self.rooms);
+        all = client::typing::endpoints(all, &self.rooms);
+        all = client::sync::endpoints(all, &self.sync, shutdown);
+        if let Some(url) = &config.server.client_base_url {
+            all = all.with(client::well_known::endpoints(url.clone()));
+        }
+        all
+    }
+
+    /// What goes on while the server runs; never ends by itself.
+    pub(super) fn background(&self) -> impl Future<Output = ()> + Send + 'static {
+        let sync = self.sync.clone();
+        async move { sync.run().await }
+    }
+
+    /// Writes what is not written yet.
+    pub(super) async fn close(&self) {
+        self.store.close().await;
+    }
+}
+
+/// The store in the data folder, which no other process has open.
+pub(crate) async fn open_store(config: &Config, data: &DataDir) -> Result<Store, StoreError> {
+    let options = EngineOptions { cache_bytes: config.storage.cache_bytes };
+    store::open(config.storage.engine.into(), data.path(), options).await
+}
+
+fn account_settings(config: &Config, data: &DataDir) -> Result<accounts::Settings, Failure> {
+    let registration = match (config.registration.enabled, config.registration.require_token) {
+        (false, _) => Registration::Closed,
+        (true, true) => Registration::WithToken,
+        (true, false) => Registration::Open,
+    };
+    let tokens = config.registration.tokens.iter();
+    Ok(accounts::Settings {
+        registration,
+        registration_tokens: tokens.map(|token| accounts::Secret::new(token.expose())).collect(),
+        shared_secret: Some(data.shared_secret(config)?),
+        access_token_lifetime: config.sessions.access_token_seconds,
+        ..accounts::Settings::default()
+    })
+}
