@@ -1,0 +1,91 @@
+//! Client config: account data, global and by room.
+
+use complement_tests::{Client, Server, encoded};
+use serde_json::{Value, json};
+
+fn global(client: &Client, kind: &str) -> String {
+    format!("/_matrix/client/v3/user/{}/account_data/{kind}", encoded(&client.user_id))
+}
+
+fn of_room(client: &Client, room: &str, kind: &str) -> String {
+    let (user, room) = (encoded(&client.user_id), encoded(room));
+    format!("/_matrix/client/v3/user/{user}/rooms/{room}/account_data/{kind}")
+}
+
+fn holds(events: &Value, kind: &str, content: &Value) -> bool {
+    let wanted = json!({ "type": kind, "content": content });
+    events["events"].as_array().is_some_and(|events| events.contains(&wanted))
+}
+
+#[tokio::test]
+async fn account_data_is_kept_replaced_and_synced() {
+    let ada = Server::start().await.register("ada").await;
+    let path = global(&ada, "com.example.tea");
+    let before = ada.sync().await;
+    ada.put(&path, &json!({ "sugar": 1 })).await.expect_ok();
+    let sync = ada
+        .sync_until(&before, |sync| {
+            holds(&sync["account_data"], "com.example.tea", &json!({ "sugar": 1 }))
+        })
+        .await;
+
+    ada.put(&path, &json!({ "sugar": 2 })).await.expect_ok();
+
+    let newer = json!({ "sugar": 2 });
+    assert_eq!(ada.get(&path).await.expect_ok(), newer);
+    ada.sync_until(&sync, |sync| holds(&sync["account_data"], "com.example.tea", &newer)).await;
+    assert!(holds(&ada.sync().await["account_data"], "com.example.tea", &newer));
+}
+
+#[tokio::test]
+async fn a_rooms_account_data_is_apart() {
+    let ada = Server::start().await.register("ada").await;
+    let room = ada.create_room().await;
+    let before = ada.sync().await;
+    let (kind, content) = ("com.example.tea", json!({ "sugar": 1 }));
+
+    ada.put(&of_room(&ada, &room, kind), &content).await.expect_ok();
+
+    assert_eq!(ada.get(&of_room(&ada, &room, kind)).await.expect_ok(), content);
+    ada.get(&global(&ada, kind)).await.expect_error(404, "M_NOT_FOUND");
+    let found = |sync: &Value| holds(&sync["rooms"]["join"][&room]["account_data"], kind, &content);
+    ada.sync_until(&before, found).await;
+    assert!(found(&ada.sync().await));
+}
+
+#[tokio::test]
+async fn account_data_never_set_is_not_found() {
+    let ada = Server::start().await.register("ada").await;
+    let room = ada.create_room().await;
+    ada.get(&global(&ada, "com.example.nothing")).await.expect_error(404, "M_NOT_FOUND");
+    let path = of_room(&ada, &room, "com.example.nothing");
+    ada.get(&path).await.expect_error(404, "M_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn account_data_is_its_owners_alone() {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let path = global(&ada, "com.example.tea");
+    ada.put(&path, &json!({})).await.expect_ok();
+    bo.get(&path).await.expect_error(403, "M_FORBIDDEN");
+    bo.put(&path, &json!({})).await.expect_error(403, "M_FORBIDDEN");
+}
+
+/// Spec: "Server-behaviour": `m.fully_read` and `m.push_rules` are not set this way.
+#[tokio::test]
+async fn what_the_server_manages_cannot_be_set_directly() {
+    let ada = Server::start().await.register("ada").await;
+    let room = ada.create_room().await;
+    let answer = ada.put(&of_room(&ada, &room, "m.fully_read"), &json!({})).await;
+    answer.expect_error(405, "M_BAD_JSON");
+    let answer = ada.put(&global(&ada, "m.push_rules"), &json!({})).await;
+    answer.expect_error(405, "M_BAD_JSON");
+}
+
+#[tokio::test]
+async fn account_data_is_an_object() {
+    let ada = Server::start().await.register("ada").await;
+    let answer = ada.put(&global(&ada, "com.example.tea"), &json!([])).await;
+    answer.expect_error_of(&[(400, "M_BAD_JSON"), (400, "M_NOT_JSON")]);
+}

@@ -1,0 +1,163 @@
+//! Filters: stored and inline.
+
+use complement_tests::{Client, Server, encoded, event_ids, synapse_departs_from, timeline};
+use serde_json::{Value, json};
+
+fn path(client: &Client, tail: &str) -> String {
+    format!("/_matrix/client/v3/user/{}/filter{tail}", encoded(&client.user_id))
+}
+
+async fn store(client: &Client, filter: &Value) -> String {
+    let answer = client.post(&path(client, ""), filter).await.expect_ok();
+    answer["filter_id"].as_str().expect("a filter id").to_owned()
+}
+
+async fn sync_filtered(client: &Client, filter: &str) -> Value {
+    client.sync_with(&[("filter", filter), ("timeout", "0")]).await
+}
+
+#[tokio::test]
+async fn a_filter_is_stored_and_read_back() {
+    let ada = Server::start().await.register("ada").await;
+    let filter = json!({
+        "room": { "timeline": { "limit": 3, "types": ["m.room.message"] } },
+        "event_fields": ["type", "content"],
+    });
+    let id = store(&ada, &filter).await;
+    // Clients tell an id from an inline filter by its first character.
+    assert!(!id.starts_with('{'), "{id}");
+    let stored = ada.get(&path(&ada, &format!("/{id}"))).await.expect_ok();
+    assert_eq!(stored["room"]["timeline"], filter["room"]["timeline"]);
+    assert_eq!(stored["event_fields"], filter["event_fields"]);
+}
+
+#[tokio::test]
+async fn an_unknown_filter_is_refused() {
+    let ada = Server::start().await.register("ada").await;
+    let answer = ada.get(&path(&ada, "/987654")).await;
+    answer.expect_error(404, "M_NOT_FOUND");
+    let answer = ada.get("/_matrix/client/v3/sync?filter=987654&timeout=0").await;
+    assert!((400..500).contains(&answer.status), "{} {}", answer.status, answer.text);
+}
+
+#[tokio::test]
+async fn filters_are_their_owners_alone() {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let id = store(&ada, &json!({})).await;
+    let answer = bo.get(&path(&ada, &format!("/{id}"))).await;
+    answer.expect_error(403, "M_FORBIDDEN");
+    bo.post(&path(&ada, ""), &json!({})).await.expect_error(403, "M_FORBIDDEN");
+}
+
+#[tokio::test]
+async fn filters_of_the_wrong_shape_are_refused() {
+    let ada = Server::start().await.register("ada").await;
+    let mut filters = vec![
+        json!({ "room": { "timeline": { "types": "m.room.message" } } }),
+        json!({ "presence": { "senders": [5] } }),
+    ];
+    if !synapse_departs_from("limit: integer") {
+        filters.push(json!({ "room": { "timeline": { "limit": "many" } } }));
+        filters.push(json!({ "room": [] }));
+    }
+    for filter in filters {
+        let answer = ada.post(&path(&ada, ""), &filter).await;
+        assert_eq!(answer.status, 400, "{filter}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn stored_and_inline_filters_limit_the_timeline_alike() {
+    let ada = Server::start().await.register("ada").await;
+    let room = ada.create_room().await;
+    ada.say(&room, "tea").await;
+    let last = ada.say(&room, "cake").await;
+    let filter = json!({ "room": { "timeline": { "limit": 1 } } });
+    let stored = store(&ada, &filter).await;
+    for filter in [stored, filter.to_string()] {
+        let sync = sync_filtered(&ada, &filter).await;
+        assert_eq!(event_ids(timeline(&sync, &room)), [last.as_str()], "{filter}");
+        assert_eq!(sync["rooms"]["join"][&room]["timeline"]["limited"], true);
+    }
+}
+
+#[tokio::test]
+async fn the_timeline_is_filtered_by_type_and_sender() {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let room = ada.create_room().await;
+    bo.join(&room).await;
+    let tea = ada.say(&room, "tea").await;
+    let gong = bo.send(&room, "com.example.gong", &json!({})).await;
+    let cake = bo.say(&room, "cake").await;
+    let cases = [
+        (json!({ "types": ["m.room.message"] }), vec![&tea, &cake]),
+        (json!({ "types": ["m.room.message"], "senders": [bo.user_id] }), vec![&cake]),
+        (json!({ "types": ["m.room.message"], "not_senders": [bo.user_id] }), vec![&tea]),
+        (json!({ "types": ["com.example.*"] }), vec![&gong]),
+        (json!({ "types": [] }), vec![]),
+    ];
+    for (filter, wanted) in cases {
+        let filter = json!({ "room": { "timeline": filter } }).to_string();
+        let sync = sync_filtered(&ada, &filter).await;
+        assert_eq!(event_ids(timeline(&sync, &room)), wanted, "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn rooms_are_chosen_by_id() {
+    let ada = Server::start().await.register("ada").await;
+    let (kitchen, attic) = (ada.create_room().await, ada.create_room().await);
+    let mut cases = vec![(json!({ "rooms": [kitchen] }), &kitchen)];
+    if !synapse_departs_from("not_rooms: A list of room IDs to exclude.") {
+        cases.push((json!({ "not_rooms": [attic] }), &kitchen));
+        cases.push((json!({ "rooms": [kitchen, attic], "not_rooms": [kitchen] }), &attic));
+    }
+    for (filter, wanted) in cases {
+        let sync = sync_filtered(&ada, &json!({ "room": filter }).to_string()).await;
+        let rooms = sync["rooms"]["join"].as_object().expect("joined rooms");
+        assert_eq!(rooms.keys().collect::<Vec<_>>(), [wanted], "{filter}");
+    }
+}
+
+#[tokio::test]
+async fn account_data_is_filtered() {
+    let ada = Server::start().await.register("ada").await;
+    for kind in ["com.example.tea", "com.example.cake"] {
+        let path = format!("/_matrix/client/v3/user/{}/account_data/{kind}", ada.user_id);
+        ada.put(&path, &json!({})).await.expect_ok();
+    }
+    let filter = json!({ "account_data": { "types": ["com.example.tea"] } }).to_string();
+    let sync = sync_filtered(&ada, &filter).await;
+    let wanted = json!([{ "type": "com.example.tea", "content": {} }]);
+    assert_eq!(sync["account_data"]["events"], wanted);
+}
+
+#[tokio::test]
+async fn state_is_filtered() {
+    let ada = Server::start().await.register("ada").await;
+    let room = ada.create_room_with(&json!({ "name": "Kitchen" })).await;
+    for number in 0..3 {
+        ada.say(&room, &number.to_string()).await;
+    }
+    let filter = json!({
+        "room": { "state": { "types": ["m.room.name"] }, "timeline": { "limit": 1 } },
+    });
+    let sync = sync_filtered(&ada, &filter.to_string()).await;
+    let state = sync["rooms"]["join"][&room]["state"]["events"].as_array().expect("state");
+    let types: Vec<_> = state.iter().map(|event| &event["type"]).collect();
+    assert_eq!(types, ["m.room.name"]);
+}
+
+#[tokio::test]
+async fn left_rooms_are_in_the_first_sync_when_asked_for() {
+    let ada = Server::start().await.register("ada").await;
+    let room = ada.create_room().await;
+    ada.leave(&room).await;
+    let sync = ada.sync().await;
+    assert!(sync["rooms"]["leave"].get(&room).is_none(), "{sync}");
+    let filter = json!({ "room": { "include_leave": true } }).to_string();
+    let sync = sync_filtered(&ada, &filter).await;
+    assert!(sync["rooms"]["leave"][&room].is_object(), "{sync}");
+}

@@ -1,0 +1,31 @@
+//! Black-box tests of a homeserver, a module per heading of the specification.
+//!
+//! Each test was first passed by Synapse (`HOMESERVER=synapse`). Where the specification decides
+//! otherwise than Synapse, the test names the sentence.
+
+mod account_data;
+mod aliases;
+mod context;
+mod creators;
+mod devices;
+mod durability;
+mod filters;
+mod login;
+mod long_poll;
+mod members;
+mod membership;
+mod messages;
+mod profile;
+mod push_rules;
+mod receipts;
+mod redaction;
+mod register;
+mod relations;
+mod rooms_create;
+mod routing;
+mod send;
+mod settings;
+mod state;
+mod sync;
+mod typing;
+mod versions;

@@ -1,0 +1,236 @@
+//! Receipts, read markers and unread counts.
+
+use complement_tests::{Client, Server, encoded, room_path};
+use serde_json::{Value, json};
+
+async fn kitchen() -> (Client, Client, String) {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let room = ada.create_room().await;
+    bo.join(&room).await;
+    (ada, bo, room)
+}
+
+fn path(room: &str, kind: &str, event: &str) -> String {
+    room_path(room, &format!("receipt/{kind}/{}", encoded(event)))
+}
+
+/// The receipts of a room in a sync answer: event, kind, user, and what is said about it.
+fn receipts(sync: &Value, room: &str) -> Value {
+    let events = sync["rooms"]["join"][room]["ephemeral"]["events"].as_array();
+    let receipts = events.into_iter().flatten().filter(|event| event["type"] == "m.receipt");
+    let mut all = json!({});
+    for content in receipts.filter_map(|event| event["content"].as_object()) {
+        for (event, kinds) in content {
+            for (kind, users) in kinds.as_object().expect("an event's receipts by kind") {
+                for (user, data) in users.as_object().expect("receipts by user") {
+                    all[event][kind][user] = data.clone();
+                }
+            }
+        }
+    }
+    all
+}
+
+fn unread(sync: &Value, room: &str) -> (Option<u64>, Option<u64>) {
+    let counts = &sync["rooms"]["join"][room]["unread_notifications"];
+    (counts["notification_count"].as_u64(), counts["highlight_count"].as_u64())
+}
+
+#[tokio::test]
+async fn a_public_receipt_is_seen_by_everyone() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "tea").await;
+    let before = ada.sync().await;
+
+    bo.post(&path(&room, "m.read", &message), &json!({})).await.expect_ok();
+
+    let sync = ada
+        .sync_until(&before, |sync| {
+            receipts(sync, &room)[&message]["m.read"][&bo.user_id].is_object()
+        })
+        .await;
+    let receipt = &receipts(&sync, &room)[&message]["m.read"][&bo.user_id];
+    assert!(receipt["ts"].is_u64(), "{receipt}");
+    let first_sync = ada.sync().await;
+    assert!(receipts(&first_sync, &room)[&message]["m.read"][&bo.user_id].is_object());
+}
+
+#[tokio::test]
+async fn a_private_receipt_is_seen_by_its_owner_alone() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "tea").await;
+    let (ada_before, bo_before) = (ada.sync().await, bo.sync().await);
+
+    bo.post(&path(&room, "m.read.private", &message), &json!({})).await.expect_ok();
+
+    let private = |sync: &Value| receipts(sync, &room)[&message]["m.read.private"].is_object();
+    bo.sync_until(&bo_before, private).await;
+    assert_eq!(receipts(&ada.sync_since(&ada_before).await, &room), json!({}));
+    assert_eq!(receipts(&ada.sync().await, &room), json!({}));
+}
+
+#[tokio::test]
+async fn a_receipt_moves_to_the_newer_message() {
+    let (ada, bo, room) = kitchen().await;
+    let (first, second) = (ada.say(&room, "tea").await, ada.say(&room, "cake").await);
+    bo.post(&path(&room, "m.read", &first), &json!({})).await.expect_ok();
+    bo.post(&path(&room, "m.read", &second), &json!({})).await.expect_ok();
+
+    let all = receipts(&ada.sync().await, &room);
+
+    assert!(all[&second]["m.read"][&bo.user_id].is_object(), "{all}");
+    assert!(all[&first]["m.read"][&bo.user_id].is_null(), "{all}");
+}
+
+#[tokio::test]
+async fn receipts_of_threads_stand_beside_each_other() {
+    let (ada, bo, room) = kitchen().await;
+    let opener = ada.say(&room, "tea?").await;
+    let content = json!({
+        "msgtype": "m.text", "body": "yes",
+        "m.relates_to": { "rel_type": "m.thread", "event_id": opener },
+    });
+    let reply = ada.send(&room, "m.room.message", &content).await;
+    bo.post(&path(&room, "m.read", &opener), &json!({ "thread_id": "main" })).await.expect_ok();
+    bo.post(&path(&room, "m.read", &reply), &json!({ "thread_id": opener })).await.expect_ok();
+
+    let all = receipts(&ada.sync().await, &room);
+
+    assert_eq!(all[&opener]["m.read"][&bo.user_id]["thread_id"], "main");
+    assert_eq!(all[&reply]["m.read"][&bo.user_id]["thread_id"], opener);
+}
+
+/// Spec: `POST /rooms/{roomId}/receipt/…`: `thread_id` may not be empty, nor stand beside `m.fully_read`.
+#[tokio::test]
+async fn receipts_of_the_wrong_shape_are_refused() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "tea").await;
+    let cases = [
+        ("m.read", json!({ "thread_id": "" })),
+        ("m.read", json!({ "thread_id": 5 })),
+        ("m.fully_read", json!({ "thread_id": "main" })),
+        ("com.example.nothing", json!({})),
+    ];
+    for (kind, body) in cases {
+        let answer = bo.post(&path(&room, kind, &message), &body).await;
+        assert_eq!(answer.status, 400, "{kind} {body}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
+async fn the_fully_read_marker_is_account_data_of_the_room() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "tea").await;
+    let before = bo.sync().await;
+    let markers = json!({ "m.fully_read": message, "m.read": message });
+
+    bo.post(&room_path(&room, "read_markers"), &markers).await.expect_ok();
+
+    let wanted = json!({ "type": "m.fully_read", "content": { "event_id": message } });
+    let found = |sync: &Value| {
+        let data = sync["rooms"]["join"][&room]["account_data"]["events"].as_array();
+        data.is_some_and(|events| events.contains(&wanted))
+    };
+    bo.sync_until(&before, found).await;
+    assert!(receipts(&ada.sync().await, &room)[&message]["m.read"][&bo.user_id].is_object());
+}
+
+#[tokio::test]
+async fn the_fully_read_marker_is_set_as_a_receipt_as_well() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "tea").await;
+    bo.post(&path(&room, "m.fully_read", &message), &json!({})).await.expect_ok();
+    let path =
+        format!("/_matrix/client/v3/user/{}/rooms/{room}/account_data/m.fully_read", bo.user_id);
+    assert_eq!(bo.get(&path).await.expect_ok()["event_id"], message);
+}
+
+#[tokio::test]
+async fn unread_counts_go_up_with_messages_and_down_with_the_receipt() {
+    let (ada, bo, room) = kitchen().await;
+    assert_eq!(unread(&bo.sync().await, &room), (Some(0), Some(0)));
+    ada.say(&room, "tea").await;
+    let last = ada.say(&room, "cake").await;
+
+    let sync = bo.sync().await;
+    assert_eq!(unread(&sync, &room), (Some(2), Some(0)));
+
+    bo.post(&path(&room, "m.read", &last), &json!({})).await.expect_ok();
+    bo.sync_until(&sync, |sync| unread(sync, &room) == (Some(0), Some(0))).await;
+}
+
+#[tokio::test]
+async fn a_private_receipt_clears_the_count_too() {
+    let (ada, bo, room) = kitchen().await;
+    let last = ada.say(&room, "tea").await;
+    let sync = bo.sync().await;
+    assert_eq!(unread(&sync, &room), (Some(1), Some(0)));
+    bo.post(&path(&room, "m.read.private", &last), &json!({})).await.expect_ok();
+    bo.sync_until(&sync, |sync| unread(sync, &room) == (Some(0), Some(0))).await;
+}
+
+#[tokio::test]
+async fn a_receipt_for_an_older_message_leaves_the_newer_unread() {
+    let (ada, bo, room) = kitchen().await;
+    let first = ada.say(&room, "tea").await;
+    ada.say(&room, "cake").await;
+    ada.say(&room, "scones").await;
+    let sync = bo.sync().await;
+    bo.post(&path(&room, "m.read", &first), &json!({})).await.expect_ok();
+    bo.sync_until(&sync, |sync| unread(sync, &room) == (Some(2), Some(0))).await;
+}
+
+/// Spec: "Mentions", the push rules `.m.rule.is_user_mention` and `.m.rule.suppress_notices`.
+#[tokio::test]
+async fn a_mention_highlights_and_a_notice_does_not_count() {
+    let (ada, bo, room) = kitchen().await;
+    let mention = json!({
+        "msgtype": "m.text", "body": "tea, bo?", "m.mentions": { "user_ids": [bo.user_id] },
+    });
+    ada.send(&room, "m.room.message", &mention).await;
+    let notice = json!({ "msgtype": "m.notice", "body": "the kettle is on" });
+    ada.send(&room, "m.room.message", &notice).await;
+    let sync = bo.sync().await;
+    assert_eq!(unread(&sync, &room), (Some(1), Some(1)));
+}
+
+#[tokio::test]
+async fn ones_own_messages_do_not_count() {
+    let (_ada, bo, room) = kitchen().await;
+    bo.say(&room, "tea").await;
+    bo.log_in().await.say(&room, "cake").await;
+    assert_eq!(unread(&bo.sync().await, &room), (Some(0), Some(0)));
+}
+
+#[tokio::test]
+async fn counts_of_threads_are_given_apart_when_asked() {
+    let (ada, bo, room) = kitchen().await;
+    let opener = ada.say(&room, "tea?").await;
+    let content = json!({
+        "msgtype": "m.text", "body": "anyone",
+        "m.relates_to": { "rel_type": "m.thread", "event_id": opener },
+    });
+    ada.send(&room, "m.room.message", &content).await;
+    assert_eq!(unread(&bo.sync().await, &room), (Some(2), Some(0)));
+
+    let filter = json!({ "room": { "timeline": { "unread_thread_notifications": true } } });
+    let query = [("filter", filter.to_string()), ("timeout", "0".to_owned())];
+    let query = query.each_ref().map(|(key, value)| (*key, value.as_str()));
+    let sync = bo.sync_with(&query).await;
+
+    assert_eq!(unread(&sync, &room), (Some(1), Some(0)));
+    let threads = &sync["rooms"]["join"][&room]["unread_thread_notifications"];
+    assert_eq!(threads[&opener]["notification_count"], 1, "{threads}");
+}
+
+#[tokio::test]
+async fn outsiders_leave_no_receipts() {
+    let (ada, _, room) = kitchen().await;
+    let cy = ada.server().register("cy").await;
+    let message = ada.say(&room, "tea").await;
+    let before = ada.sync().await;
+    let answer = cy.post(&path(&room, "m.read", &message), &json!({})).await;
+    assert!([200, 403, 404].contains(&answer.status), "{} {}", answer.status, answer.text);
+    assert_eq!(receipts(&ada.sync_since(&before).await, &room), json!({}));
+}

@@ -1,0 +1,153 @@
+//! Redactions.
+
+use complement_tests::{Client, Server, redact_path, room_path, unique};
+use serde_json::json;
+
+/// Ada's room of this version with bo in it.
+async fn kitchen(version: &str) -> (Client, Client, String) {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let body = json!({ "preset": "public_chat", "room_version": version });
+    let room = ada.create_room_with(&body).await;
+    bo.join(&room).await;
+    (ada, bo, room)
+}
+
+#[tokio::test]
+async fn a_redacted_message_has_lost_its_content() {
+    for version in ["1", "10", "11", "12"] {
+        let (ada, bo, room) = kitchen(version).await;
+        let message = bo.say(&room, "tea").await;
+
+        let redaction = bo.redact(&room, &message).await;
+
+        let event = ada.event(&room, &message).await;
+        assert_eq!(event["content"], json!({}), "{version}");
+        assert_eq!(event["sender"], bo.user_id.as_str(), "{version}");
+        assert_eq!(event["unsigned"]["redacted_because"]["event_id"], redaction, "{version}");
+    }
+}
+
+/// Spec: `m.room.redaction`: before version 11 the target stands beside the content, from 11 on in it;
+/// servers give clients both.
+#[tokio::test]
+async fn a_redaction_names_its_target_where_its_room_version_says() {
+    for (version, in_content) in [("10", false), ("11", true), ("12", true)] {
+        let (ada, _, room) = kitchen(version).await;
+        let message = ada.say(&room, "tea").await;
+        let redaction = ada.redact(&room, &message).await;
+
+        let event = ada.event(&room, &redaction).await;
+
+        assert_eq!(event["type"], "m.room.redaction");
+        assert_eq!(event["redacts"], message, "{version}: {event}");
+        if in_content {
+            assert_eq!(event["content"]["redacts"], message, "{version}: {event}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_redaction_keeps_its_reason() {
+    let (ada, _, room) = kitchen("12").await;
+    let message = ada.say(&room, "tea").await;
+    let path = redact_path(&room, &message, &unique("txn"));
+    let answer = ada.put(&path, &json!({ "reason": "cold" })).await.expect_ok();
+    let redaction = answer["event_id"].as_str().expect("an event id");
+    assert_eq!(ada.event(&room, redaction).await["content"]["reason"], "cold");
+}
+
+#[tokio::test]
+async fn a_redaction_sent_twice_is_one_event() {
+    let (ada, _, room) = kitchen("12").await;
+    let message = ada.say(&room, "tea").await;
+    let path = redact_path(&room, &message, &unique("txn"));
+    let first = ada.put(&path, &json!({})).await.expect_ok();
+    let again = ada.put(&path, &json!({})).await.expect_ok();
+    assert_eq!(first, again);
+}
+
+#[tokio::test]
+async fn only_the_sender_or_a_moderator_redacts() {
+    for version in ["1", "10", "12"] {
+        let (ada, bo, room) = kitchen(version).await;
+        let (hers, his) = (ada.say(&room, "tea").await, bo.say(&room, "cake").await);
+
+        let answer = bo.put(&redact_path(&room, &hers, &unique("txn")), &json!({})).await;
+        answer.expect_error(403, "M_FORBIDDEN");
+        assert_eq!(ada.event(&room, &hers).await["content"]["body"], "tea", "{version}");
+
+        ada.redact(&room, &his).await;
+        assert_eq!(bo.event(&room, &his).await["content"], json!({}), "{version}");
+    }
+}
+
+#[tokio::test]
+async fn outsiders_do_not_redact() {
+    let (ada, _, room) = kitchen("12").await;
+    let cy = ada.server().register("cy").await;
+    let message = ada.say(&room, "tea").await;
+    let answer = cy.put(&redact_path(&room, &message, &unique("txn")), &json!({})).await;
+    answer.expect_error(403, "M_FORBIDDEN");
+}
+
+/// Spec: "Redactions" of the room versions: what a state event keeps, and version 11's changes to it.
+#[tokio::test]
+async fn a_redacted_state_event_keeps_what_its_room_version_protects() {
+    for (version, keeps_invite) in [("10", false), ("11", true)] {
+        let (ada, _, room) = kitchen(version).await;
+        let mut levels = ada.state(&room, "m.room.power_levels", "").await;
+        levels["invite"] = json!(5);
+        levels["com.example.tea"] = json!(1);
+        let id = ada.set_state(&room, "m.room.power_levels", "", &levels).await;
+
+        ada.redact(&room, &id).await;
+
+        let content = ada.event(&room, &id).await["content"].clone();
+        assert_eq!(content["users"], levels["users"], "{version}");
+        assert_eq!(content["ban"], levels["ban"], "{version}");
+        assert_eq!(content.get("invite").is_some(), keeps_invite, "{version}: {content}");
+        assert!(content.get("com.example.tea").is_none(), "{version}: {content}");
+        assert_eq!(ada.state(&room, "m.room.power_levels", "").await, content, "{version}");
+    }
+}
+
+#[tokio::test]
+async fn a_redacted_membership_is_still_one() {
+    let (ada, bo, room) = kitchen("12").await;
+    let content = json!({ "membership": "join", "displayname": "Bo the cook" });
+    let id = bo.set_state(&room, "m.room.member", &bo.user_id, &content).await;
+
+    ada.redact(&room, &id).await;
+
+    let member = ada.state(&room, "m.room.member", &bo.user_id).await;
+    assert_eq!(member, json!({ "membership": "join" }));
+    bo.say(&room, "still here").await;
+}
+
+#[tokio::test]
+async fn a_redacted_topic_is_empty() {
+    let (ada, _, room) = kitchen("12").await;
+    let id = ada.set_state(&room, "m.room.topic", "", &json!({ "topic": "tea" })).await;
+    ada.redact(&room, &id).await;
+    assert_eq!(ada.state(&room, "m.room.topic", "").await, json!({}));
+}
+
+#[tokio::test]
+async fn history_and_sync_show_the_redacted_event() {
+    let (ada, bo, room) = kitchen("12").await;
+    let message = ada.say(&room, "tea").await;
+    let before = bo.sync().await;
+    let redaction = ada.redact(&room, &message).await;
+
+    let news = bo.sync_since(&before).await;
+    let news = complement_tests::timeline(&news, &room);
+    assert_eq!(complement_tests::event_ids(news), [redaction.as_str()]);
+    assert_eq!(news[0]["content"]["redacts"], message);
+
+    let answer = bo.get(&room_path(&room, "messages?dir=b&limit=2")).await.expect_ok();
+    assert_eq!(answer["chunk"][0]["event_id"], redaction);
+    assert_eq!(answer["chunk"][1]["event_id"], message);
+    assert_eq!(answer["chunk"][1]["content"], json!({}));
+    assert!(answer["chunk"][1]["unsigned"]["redacted_because"].is_object(), "{answer}");
+}

@@ -1,0 +1,299 @@
+//! Relationships between events: edits, reactions, threads, references, and their aggregations.
+
+use complement_tests::{Client, Server, encoded, event_ids, room_path, send_path, unique};
+use serde_json::{Value, json};
+
+const MESSAGE: &str = "m.room.message";
+
+async fn kitchen() -> (Client, Client, String) {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let room = ada.create_room().await;
+    bo.join(&room).await;
+    (ada, bo, room)
+}
+
+fn edit(of: &str, body: &str) -> Value {
+    json!({
+        "msgtype": "m.text", "body": format!("* {body}"),
+        "m.new_content": { "msgtype": "m.text", "body": body },
+        "m.relates_to": { "rel_type": "m.replace", "event_id": of },
+    })
+}
+
+fn reaction(to: &str, key: &str) -> Value {
+    json!({ "m.relates_to": { "rel_type": "m.annotation", "event_id": to, "key": key } })
+}
+
+fn thread_reply(opener: &str, body: &str) -> Value {
+    json!({
+        "msgtype": "m.text", "body": body,
+        "m.relates_to": { "rel_type": "m.thread", "event_id": opener },
+    })
+}
+
+fn relations_path(room: &str, event: &str, tail: &str) -> String {
+    format!("/_matrix/client/v1/rooms/{}/relations/{}{tail}", encoded(room), encoded(event))
+}
+
+async fn related(client: &Client, path: &str) -> Vec<String> {
+    let answer = client.get(path).await.expect_ok();
+    event_ids(answer["chunk"].as_array().expect("chunk is a list"))
+        .iter()
+        .map(ToString::to_string)
+        .collect()
+}
+
+/// Spec: "Event replacements", "Server-side aggregation of m.replace relationships": the latest edit is
+/// bundled whole, and the original's content stays.
+#[tokio::test]
+async fn the_latest_edit_is_bundled_with_the_original() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "te").await;
+    ada.send(&room, MESSAGE, &edit(&message, "tee")).await;
+    let latest = ada.send(&room, MESSAGE, &edit(&message, "tea")).await;
+
+    let event = bo.event(&room, &message).await;
+
+    assert_eq!(event["content"]["body"], "te");
+    let bundled = &event["unsigned"]["m.relations"]["m.replace"];
+    assert_eq!(bundled["event_id"], latest);
+    assert_eq!(bundled["sender"], ada.user_id.as_str());
+    assert_eq!(bundled["content"]["m.new_content"]["body"], "tea");
+}
+
+/// Spec: "Validity of replacement events": same sender, same type, same room, no state key, not an edit itself.
+#[tokio::test]
+async fn invalid_edits_are_not_bundled() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "tea").await;
+    bo.send(&room, MESSAGE, &edit(&message, "cake")).await;
+    ada.send(&room, "com.example.other", &edit(&message, "cake")).await;
+    let event = ada.event(&room, &message).await;
+    assert!(event["unsigned"]["m.relations"].get("m.replace").is_none(), "{event}");
+}
+
+#[tokio::test]
+async fn a_redacted_edit_gives_way_to_the_one_before() {
+    let (ada, _, room) = kitchen().await;
+    let message = ada.say(&room, "te").await;
+    let first = ada.send(&room, MESSAGE, &edit(&message, "tee")).await;
+    let second = ada.send(&room, MESSAGE, &edit(&message, "tea")).await;
+
+    ada.redact(&room, &second).await;
+    let event = ada.event(&room, &message).await;
+    assert_eq!(event["unsigned"]["m.relations"]["m.replace"]["event_id"], first);
+
+    ada.redact(&room, &first).await;
+    let event = ada.event(&room, &message).await;
+    assert!(event["unsigned"]["m.relations"].get("m.replace").is_none(), "{event}");
+}
+
+/// Spec: "Event replacements": a redacted original bundles no replacement.
+#[tokio::test]
+async fn a_redacted_original_bundles_no_edit() {
+    let (ada, _, room) = kitchen().await;
+    let message = ada.say(&room, "te").await;
+    ada.send(&room, MESSAGE, &edit(&message, "tea")).await;
+    ada.redact(&room, &message).await;
+    let event = ada.event(&room, &message).await;
+    assert!(event["unsigned"]["m.relations"].get("m.replace").is_none(), "{event}");
+}
+
+#[tokio::test]
+async fn the_same_reaction_of_one_user_is_refused_the_second_time() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "tea").await;
+    let first = bo.send(&room, "m.reaction", &reaction(&message, "👍")).await;
+    bo.send(&room, "m.reaction", &reaction(&message, "☕")).await;
+    ada.send(&room, "m.reaction", &reaction(&message, "👍")).await;
+
+    let path = send_path(&room, "m.reaction", &unique("txn"));
+    let again = bo.put(&path, &reaction(&message, "👍")).await;
+    again.expect_error(400, "M_DUPLICATE_ANNOTATION");
+
+    bo.redact(&room, &first).await;
+    bo.send(&room, "m.reaction", &reaction(&message, "👍")).await;
+}
+
+/// Spec: "Annotations": they are not bundled.
+#[tokio::test]
+async fn reactions_are_listed_and_not_bundled() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "tea").await;
+    let id = bo.send(&room, "m.reaction", &reaction(&message, "👍")).await;
+    let event = ada.event(&room, &message).await;
+    assert!(event["unsigned"]["m.relations"].get("m.annotation").is_none(), "{event}");
+    assert_eq!(related(&ada, &relations_path(&room, &message, "/m.annotation")).await, [id]);
+}
+
+/// Spec: "Threading", "Server-side aggregation of m.thread relationships".
+#[tokio::test]
+async fn a_thread_is_summed_up_at_its_root() {
+    let (ada, bo, room) = kitchen().await;
+    let cy = ada.server().register("cy").await;
+    cy.join(&room).await;
+    let opener = ada.say(&room, "tea?").await;
+    bo.send(&room, MESSAGE, &thread_reply(&opener, "yes")).await;
+    let latest = bo.send(&room, MESSAGE, &thread_reply(&opener, "please")).await;
+
+    for (reader, took_part) in [(&ada, true), (&bo, true), (&cy, false)] {
+        let event = reader.event(&room, &opener).await;
+        let thread = &event["unsigned"]["m.relations"]["m.thread"];
+        assert_eq!(thread["count"], 2);
+        assert_eq!(thread["latest_event"]["event_id"], latest);
+        assert_eq!(thread["latest_event"]["content"]["body"], "please");
+        assert_eq!(thread["current_user_participated"], took_part, "{}", reader.user_id);
+    }
+}
+
+#[tokio::test]
+async fn a_redacted_reply_is_not_counted() {
+    let (ada, bo, room) = kitchen().await;
+    let opener = ada.say(&room, "tea?").await;
+    let first = bo.send(&room, MESSAGE, &thread_reply(&opener, "yes")).await;
+    let second = bo.send(&room, MESSAGE, &thread_reply(&opener, "please")).await;
+
+    bo.redact(&room, &second).await;
+
+    let event = ada.event(&room, &opener).await;
+    let thread = &event["unsigned"]["m.relations"]["m.thread"];
+    assert_eq!(thread["count"], 1);
+    assert_eq!(thread["latest_event"]["event_id"], first);
+}
+
+#[tokio::test]
+async fn the_latest_reply_of_a_thread_bundles_its_edit() {
+    let (ada, bo, room) = kitchen().await;
+    let opener = ada.say(&room, "tea?").await;
+    let reply = bo.send(&room, MESSAGE, &thread_reply(&opener, "ys")).await;
+    let edited = bo.send(&room, MESSAGE, &edit(&reply, "yes")).await;
+
+    let event = ada.event(&room, &opener).await;
+
+    let thread = &event["unsigned"]["m.relations"]["m.thread"];
+    assert_eq!(thread["count"], 1);
+    let latest = &thread["latest_event"];
+    assert_eq!(latest["event_id"], reply);
+    assert_eq!(latest["unsigned"]["m.relations"]["m.replace"]["event_id"], edited);
+}
+
+#[tokio::test]
+async fn threads_are_listed_by_their_latest_reply() {
+    let (ada, bo, room) = kitchen().await;
+    let (tea, cake) = (ada.say(&room, "tea?").await, bo.say(&room, "cake?").await);
+    bo.send(&room, MESSAGE, &thread_reply(&cake, "oh yes")).await;
+    bo.send(&room, MESSAGE, &thread_reply(&tea, "later")).await;
+    let path = |tail: &str| format!("/_matrix/client/v1/rooms/{}/threads{tail}", encoded(&room));
+
+    assert_eq!(related(&ada, &path("")).await, [tea.clone(), cake.clone()]);
+    assert_eq!(related(&ada, &path("?include=participated")).await, std::slice::from_ref(&tea));
+
+    let first = ada.get(&path("?limit=1")).await.expect_ok();
+    assert_eq!(event_ids(first["chunk"].as_array().unwrap()), [tea]);
+    let from = encoded(first["next_batch"].as_str().expect("there are more threads"));
+    assert_eq!(related(&ada, &path(&format!("?limit=1&from={from}"))).await, [cake]);
+}
+
+/// Spec: "Reference relations", bundled as a chunk of event ids.
+#[tokio::test]
+async fn references_are_bundled_by_id() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "tea").await;
+    let content = json!({
+        "body": "see above", "msgtype": "m.text",
+        "m.relates_to": { "rel_type": "m.reference", "event_id": message },
+    });
+    let id = bo.send(&room, MESSAGE, &content).await;
+
+    let event = ada.event(&room, &message).await;
+
+    let bundled = &event["unsigned"]["m.relations"]["m.reference"];
+    assert_eq!(bundled["chunk"], json!([{ "event_id": id }]));
+}
+
+#[tokio::test]
+async fn aggregations_are_bundled_in_history_context_and_sync() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "te").await;
+    let edited = ada.send(&room, MESSAGE, &edit(&message, "tea")).await;
+    let bundled = |events: &Value| {
+        let events = events.as_array().expect("a list of events");
+        let event = events.iter().find(|event| event["event_id"] == message.as_str());
+        event.expect("the message is there")["unsigned"]["m.relations"]["m.replace"]["event_id"]
+            .clone()
+    };
+
+    let history = bo.get(&room_path(&room, "messages?dir=b&limit=5")).await.expect_ok();
+    assert_eq!(bundled(&history["chunk"]), edited);
+    let path = room_path(&room, &format!("context/{}", encoded(&message)));
+    let context = bo.get(&path).await.expect_ok();
+    let relations = &context["event"]["unsigned"]["m.relations"];
+    assert_eq!(relations["m.replace"]["event_id"], edited);
+    let filter = json!({ "room": { "timeline": { "limit": 5 } } }).to_string();
+    let sync = bo.sync_with(&[("filter", &filter), ("timeout", "0")]).await;
+    assert_eq!(bundled(&sync["rooms"]["join"][&room]["timeline"]["events"]), edited);
+}
+
+#[tokio::test]
+async fn relations_are_listed_newest_first_and_by_kind() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "tea").await;
+    let first = bo.send(&room, "m.reaction", &reaction(&message, "👍")).await;
+    let second = bo.send(&room, MESSAGE, &thread_reply(&message, "yes")).await;
+    let third = ada.send(&room, MESSAGE, &edit(&message, "Tea")).await;
+
+    let all = related(&ada, &relations_path(&room, &message, "")).await;
+    assert_eq!(all, [third.clone(), second.clone(), first.clone()]);
+    let forwards = related(&ada, &relations_path(&room, &message, "?dir=f")).await;
+    assert_eq!(forwards, [first.clone(), second.clone(), third.clone()]);
+    for (tail, wanted) in [
+        ("/m.annotation", &first),
+        ("/m.thread", &second),
+        ("/m.replace", &third),
+        ("/m.annotation/m.reaction", &first),
+        ("/m.thread/m.room.message", &second),
+    ] {
+        assert_eq!(
+            &related(&ada, &relations_path(&room, &message, tail)).await,
+            std::slice::from_ref(wanted)
+        );
+    }
+    let none =
+        related(&ada, &relations_path(&room, &message, "/m.annotation/m.room.message")).await;
+    assert!(none.is_empty());
+}
+
+#[tokio::test]
+async fn relations_are_read_page_by_page() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "tea").await;
+    let mut sent = Vec::new();
+    for key in ["1", "2", "3", "4", "5"] {
+        sent.insert(0, bo.send(&room, "m.reaction", &reaction(&message, key)).await);
+    }
+
+    let (mut read, mut from) = (Vec::new(), String::new());
+    for _ in 0..5 {
+        let path = relations_path(&room, &message, &format!("?limit=2{from}"));
+        let page = ada.get(&path).await.expect_ok();
+        read.extend(event_ids(page["chunk"].as_array().unwrap()).iter().map(ToString::to_string));
+        match page["next_batch"].as_str() {
+            Some(next) => from = format!("&from={}", encoded(next)),
+            None => break,
+        }
+    }
+
+    assert_eq!(read, sent);
+}
+
+#[tokio::test]
+async fn relations_are_closed_to_outsiders_and_of_unknown_events() {
+    let (ada, _, room) = kitchen().await;
+    let cy = ada.server().register("cy").await;
+    let message = ada.say(&room, "tea").await;
+    let answer = cy.get(&relations_path(&room, &message, "")).await;
+    answer.expect_error_of(&[(403, "M_FORBIDDEN"), (404, "M_NOT_FOUND")]);
+    let answer = ada.get(&relations_path(&room, "$nothing", "")).await;
+    answer.expect_error_of(&[(404, "M_NOT_FOUND"), (404, "M_UNKNOWN")]);
+}
