@@ -141,7 +141,8 @@ impl Committer {
     }
 
     /// Tells observers first, then lets readers see the new position, then answers those who wait: whoever is
-    /// answered finds its change everywhere.
+    /// answered finds its change everywhere. Those who wait for news are woken last, so that a sender mostly has its
+    /// answer before its own `/sync` shows the event: some clients take the other order for a second event.
     fn publish(&self, group: Group) {
         let observers = self.observers.read().unwrap_or_else(PoisonError::into_inner).clone();
         for accepted in group.accepted.iter().filter(|accepted| !accepted.changes.is_empty()) {
@@ -149,11 +150,9 @@ impl Committer {
                 observer.committed(accepted.last, &accepted.changes);
             }
         }
-        if let Some(Accepted { last, .. }) = group.accepted.last() {
+        let published = group.accepted.last().map(|accepted| accepted.last);
+        if let Some(last) = published {
             self.position.store(last.0, Ordering::Release);
-            for observer in &observers {
-                observer.published(*last);
-            }
         }
         self.queue.overlay.remove(group.overlaid);
         for Accepted { answer, last, state, .. } in group.accepted {
@@ -163,6 +162,11 @@ impl Committer {
         }
         for (answer, error) in group.refused {
             let _ = answer.send(Err(error));
+        }
+        if let Some(last) = published {
+            for observer in &observers {
+                observer.published(last);
+            }
         }
     }
 }

@@ -30,7 +30,8 @@ pub trait Observer: Send + Sync {
     /// position.
     fn committed(&self, position: StreamPosition, changes: &[Change]);
 
-    /// Readers can now see everything up to `position`. Called after the last [`Observer::committed`] of a group.
+    /// Readers see everything up to `position`, and those who wrote it were answered. Called after the last
+    /// [`Observer::committed`] of a group.
     fn published(&self, position: StreamPosition) {
         let _ = position;
     }
