@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use tracing::Instrument;
 
 use crate::{
-    Authenticator, Endpoints, MatrixError, Proxies, RateLimits,
+    Authenticator, Endpoints, MatrixError, Proxies, RateLimits, body,
     client::versions,
     endpoints::Route,
-    incoming::{self, Incoming, Shared},
+    incoming::{Incoming, Shared},
     metrics::{self, Observation},
     request_id::RequestIds,
     routes::{Match, PathTree},
@@ -193,7 +193,7 @@ impl Inner {
             Match::WrongMethod(allowed) => wrong_method(&allowed),
             Match::UnknownPath => unrecognized(StatusCode::NOT_FOUND).into_response(),
         };
-        incoming::discard(request.into_body()).await;
+        body::discard(request.into_body()).await;
         answer
     }
 

@@ -2,10 +2,9 @@
 
 use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use futures_util::FutureExt;
-use http::{HeaderMap, Method, StatusCode, Uri, header};
-use poem::{Body, Response, error::ReadBodyError};
+use http::{HeaderMap, Method, StatusCode, Uri};
+use poem::{Body, Response};
 use ruma::api::{
     IncomingRequest, IncomingRequestExt, OutgoingResponse, OutgoingResponseExt, error::ErrorKind,
 };
@@ -14,7 +13,8 @@ use tracing::Instrument;
 use crate::{
     Authentication, Authenticator, Caller, Limits, MatrixError, RateLimits,
     authentication::DynAuthenticator,
-    endpoints::{BodyKind, EmptyBody, Settings, Wait},
+    body,
+    endpoints::{Settings, Wait},
     rate_limits::Key,
     routes::decode_argument,
 };
@@ -78,7 +78,7 @@ impl Incoming {
 
     /// Reads what is left of a body that nobody wants.
     pub(crate) async fn discard(self) {
-        discard(self.body).await;
+        body::discard(self.body).await;
     }
 
     fn limit_rate(&self, caller: &impl Caller) -> Result<(), MatrixError> {
@@ -90,7 +90,7 @@ impl Incoming {
     /// Reads the body and parses the request.
     pub(crate) async fn parse<R: IncomingRequest>(self) -> Result<(R, Settings), MatrixError> {
         let Self { head, body, arguments, settings, shared, .. } = self;
-        let body = read_body(&head, body, settings, &shared.limits).await?;
+        let body = body::read(&head, body, settings, &shared.limits).await?;
         let arguments =
             arguments.iter().map(|raw| decode_argument(raw)).collect::<Result<Vec<_>, _>>()?;
         let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
@@ -109,62 +109,12 @@ impl Incoming {
     }
 }
 
-/// Reads a body that nobody wants, if it is a small one. A connection whose request was not read cannot be used
-/// again, and closing it while the client still sends may lose the answer.
-pub(crate) async fn discard(body: Body) {
-    const MOST: usize = 64 * 1024;
-    const LONGEST: Duration = Duration::from_secs(2);
-    if !body.is_empty() {
-        // Larger or slower: the connection is closed, which is all right then.
-        let _ = tokio::time::timeout(LONGEST, body.into_bytes_limit(MOST)).await;
-    }
-}
-
 fn head(method: Method, uri: Uri, headers: HeaderMap) -> http::Request<()> {
     let mut head = http::Request::new(());
     *head.method_mut() = method;
     *head.uri_mut() = uri;
     *head.headers_mut() = headers;
     head
-}
-
-/// The body within its limits. What a `GET` brings has no meaning (RFC 9110, 9.3.1) and is passed over.
-async fn read_body(
-    head: &http::Request<()>,
-    body: Body,
-    settings: Settings,
-    limits: &Limits,
-) -> Result<Bytes, MatrixError> {
-    if matches!(*head.method(), Method::GET | Method::HEAD) {
-        discard(body).await;
-        return Ok(Bytes::new());
-    }
-    let limit = settings.body_limit.unwrap_or(limits.body_bytes);
-    let announced =
-        head.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    if announced.and_then(|text| text.parse().ok()).is_some_and(|length: usize| length > limit) {
-        return Err(MatrixError::too_large(limit));
-    }
-    let body = match tokio::time::timeout(limits.body_timeout, body.into_bytes_limit(limit)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(ReadBodyError::PayloadTooLarge)) => return Err(MatrixError::too_large(limit)),
-        Ok(Err(_)) => return Err(MatrixError::not_json()),
-        Err(_) => {
-            let message = "the body did not arrive in time";
-            return Err(MatrixError::new(StatusCode::REQUEST_TIMEOUT, ErrorKind::Unknown, message));
-        }
-    };
-    let first = body.iter().find(|byte| !byte.is_ascii_whitespace());
-    match (settings.body, settings.empty_body) {
-        (BodyKind::Raw, _) => Ok(body),
-        (BodyKind::Json, EmptyBody::IsNotJson) if body.is_empty() => Err(MatrixError::not_json()),
-        // Not every request type of ruma does this by itself.
-        (BodyKind::Json, EmptyBody::IsEmptyObject) if body.is_empty() => {
-            Ok(Bytes::from_static(b"{}"))
-        }
-        (BodyKind::Json, _) if first == Some(&b'{') => Ok(body),
-        (BodyKind::Json, _) => Err(MatrixError::not_an_object(&body)),
-    }
 }
 
 /// Runs a handler to its end, whatever happens in it.

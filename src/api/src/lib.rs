@@ -4,6 +4,7 @@
 //! place ([`Edge`]): routing, authentication, limits, parsing, errors, CORS, logs and metrics.
 
 mod authentication;
+mod body;
 mod edge;
 mod endpoints;
 mod error;
