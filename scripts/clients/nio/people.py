@@ -67,7 +67,10 @@ class Person:
         self.gaps = {room_id: room.timeline.prev_batch for room_id, room in first.rooms.join.items() if room.timeline.limited}
         await self._synced(first)
         self.client.add_response_callback(self._synced, SyncResponse)
-        self.syncing = asyncio.create_task(self.client.sync_forever(SYNC_TIMEOUT_MS, since=first.next_batch))
+        # Sixteen send at a time: with the usual ten events an answer, a slow machine would leave some out.
+        all_events = {"room": {"timeline": {"limit": 100}}}
+        following = self.client.sync_forever(SYNC_TIMEOUT_MS, sync_filter=all_events, since=first.next_batch)
+        self.syncing = asyncio.create_task(following)
         return self
 
     async def _synced(self, response):
