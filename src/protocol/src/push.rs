@@ -5,7 +5,10 @@
 //! regular expression gets too large.
 //! Spec: client-server API, "Push Notifications".
 
+mod changes;
+mod defaults;
 mod glob;
+mod stored;
 
 use std::{ops::RangeBounds, sync::OnceLock};
 
@@ -18,17 +21,16 @@ use ruma::{
 };
 use serde_json::{Value, json};
 
+pub use self::changes::{PutRuleError, RulePlace, put_rule};
+pub use self::defaults::default_rules;
+pub use self::stored::{PUSH_RULES, content_of, lists, rules_in};
+
 use self::glob::{folded, matches_whole, matches_words};
 use crate::{Pdu, power_levels::PowerLevels};
 
 /// Rules that clients of old gave a special meaning: an event that says whom it mentions is not searched for names.
 const SUPERSEDED_BY_MENTIONS: [&str; 3] =
     [".m.rule.contains_display_name", ".m.rule.roomnotif", ".m.rule.contains_user_name"];
-
-/// The rules of a user who changed none.
-pub fn default_rules(user: &UserId) -> Ruleset {
-    Ruleset::server_default(user)
-}
 
 /// An event as push rules see it, read once for all its readers.
 #[derive(Debug)]
@@ -129,6 +131,17 @@ impl<'a> PushOutcome<'a> {
     pub fn sound(&self) -> Option<&'a SoundTweakValue> {
         self.actions.iter().find_map(Action::sound)
     }
+}
+
+/// How many members a room has at least when one more makes no difference to the rules.
+pub fn distinguished_members(rules: &Ruleset) -> u64 {
+    let conditions = rules.override_.iter().chain(&rules.underride);
+    let conditions = conditions.flat_map(|rule| &rule.conditions);
+    let counts = conditions.filter_map(|condition| match condition {
+        PushCondition::RoomMemberCount(data) => Some(u64::from(data.is.count).saturating_add(1)),
+        _ => None,
+    });
+    counts.max().unwrap_or_default()
 }
 
 /// What `event` does at `reader`, by the first of their rules that applies. One's own events do nothing.

@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use ruma::{
     RoomVersionId,
-    push::{NewPatternedPushRule, NewPushRule, NewSimplePushRule, RuleKind, Tweak},
+    push::{
+        NewConditionalPushRule, NewPatternedPushRule, NewPushRule, NewSimplePushRule, RuleKind,
+        Tweak,
+    },
 };
 use serde_json::value::RawValue;
 
@@ -36,32 +39,10 @@ const NOTIFIES: (bool, bool) = (true, false);
 const STANDS_OUT: (bool, bool) = (true, true);
 
 #[test]
-fn the_default_rules_are_those_of_the_specification() {
+fn all_but_the_master_rule_are_on() {
     let rules = default_rules(&user(ADA));
-    let ids: Vec<_> =
-        rules.iter().map(|rule| rule.rule_id().trim_start_matches(".m.rule.").to_owned()).collect();
-    assert_eq!(
-        ids,
-        [
-            "master",
-            "suppress_notices",
-            "invite_for_me",
-            "member_event",
-            "is_user_mention",
-            "is_room_mention",
-            "tombstone",
-            "reaction",
-            "room.server_acl",
-            "suppress_edits",
-            "call",
-            "encrypted_room_one_to_one",
-            "room_one_to_one",
-            "message",
-            "encrypted",
-        ]
-    );
     let on = |rule: AnyPushRuleRef<'_>| rule.enabled() != (rule.rule_id() == ".m.rule.master");
-    assert!(rules.iter().all(on), "all but the master rule are on");
+    assert!(rules.iter().all(on));
 }
 
 #[test]
@@ -72,6 +53,10 @@ fn the_default_rules_decide_as_the_specification_says() {
     assert_eq!(outcome(&message(&json!({ "msgtype": "m.notice", "body": "tea" })), 3), NOTHING);
     assert_eq!(outcome(&event(BO, "m.room.encrypted", None, &json!({})), 2), NOTIFIES);
     assert_eq!(outcome(&event(BO, "m.reaction", None, &json!({})), 3), NOTHING);
+    let poll = |kind: &str| event(BO, &format!("org.matrix.msc3381.poll.{kind}"), None, &json!({}));
+    assert_eq!(outcome(&poll("start"), 3), NOTIFIES);
+    assert_eq!(outcome(&poll("end"), 2), NOTIFIES);
+    assert_eq!(outcome(&poll("response"), 2), NOTHING);
     assert_eq!(outcome(&event(BO, "m.room.topic", Some(""), &json!({})), 3), NOTHING);
     assert_eq!(outcome(&event(BO, "m.room.tombstone", Some(""), &json!({})), 3), STANDS_OUT);
     let invite = json!({ "membership": "invite" });
@@ -188,4 +173,16 @@ fn content_that_no_memory_holds_counts_as_empty() {
         let event = Arc::new(Pdu { content, ..(*plain).clone() });
         assert_eq!(outcome(&event, 3), NOTIFIES);
     }
+}
+
+#[test]
+fn rules_tell_rooms_apart_up_to_the_largest_number_they_name() {
+    let mut rules = default_rules(&user(ADA));
+    assert_eq!(distinguished_members(&rules), 3);
+    let condition = json!({ "kind": "room_member_count", "is": ">10" });
+    let condition = serde_json::from_value(condition).unwrap();
+    let rule = NewConditionalPushRule::new("large".to_owned(), vec![condition], Vec::new());
+    put_rule(&mut rules, NewPushRule::Override(rule), RulePlace::Unchanged).unwrap();
+    assert_eq!(distinguished_members(&rules), 11);
+    assert_eq!(distinguished_members(&Ruleset::new()), 0);
 }
