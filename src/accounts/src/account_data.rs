@@ -1,5 +1,6 @@
 //! Account data. Spec: client-server API, "Client Config".
 
+use protocol::push::{PUSH_RULES, content_of, rules_in};
 use ruma::RoomId;
 use serde_json::value::RawValue;
 use store::{AccountData, Batch, RoomNumber, StoreError};
@@ -36,7 +37,7 @@ pub enum AccountDataError {
 }
 
 /// Types that have endpoints of their own.
-const RESERVED: [&str; 2] = ["m.push_rules", "m.fully_read"];
+const RESERVED: [&str; 2] = [PUSH_RULES, "m.fully_read"];
 
 impl Accounts {
     /// Account data of the session's user, of a room or of the account.
@@ -54,7 +55,11 @@ impl Accounts {
             }
         };
         let found = self.store().account_data(session.user, room, kind).await?;
-        found.map(|found| found.content).ok_or(AccountDataError::NotFound)
+        let found = found.ok_or(AccountDataError::NotFound)?;
+        if room.is_none() && kind == PUSH_RULES {
+            return Ok(content_of(&rules_in(Some(&found.content), &session.user_id)?)?);
+        }
+        Ok(found.content)
     }
 
     /// Sets account data of the session's user. `content` is a JSON object.

@@ -34,6 +34,7 @@ pub use interactive::{InteractiveAuthError, Operation};
 pub use login::{LoginError, OtherDevices, PasswordChangeError};
 pub use passwords::{PasswordCost, PasswordError};
 pub use profiles::ProfileError;
+pub use push_rules::{PushRuleError, RuleStatus};
 pub use refresh::RefreshError;
 pub use registration::{
     AfterRegistration, NewUser, Registered, RegistrationError, RegistrationForm,

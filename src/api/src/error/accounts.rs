@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use accounts::{
     AccountDataError, AuthenticationError, DeviceError, FilterError, InteractiveAuthError,
-    LoginError, PasswordChangeError, PasswordError, ProfileError, RefreshError, RegistrationError,
-    SharedSecretError,
+    LoginError, PasswordChangeError, PasswordError, ProfileError, PushRuleError, RefreshError,
+    RegistrationError, SharedSecretError,
 };
 use http::StatusCode;
+use protocol::push::PutRuleError;
 use ruma::api::error::ErrorKind;
 
 use crate::{Logout, MatrixError};
@@ -137,6 +138,25 @@ impl From<ProfileError> for MatrixError {
             ProfileError::TooLarge => ErrorKind::ProfileTooLarge,
         };
         Self::bad_request(kind, error.to_string())
+    }
+}
+
+impl From<PushRuleError> for MatrixError {
+    fn from(error: PushRuleError) -> Self {
+        let (status, kind) = match &error {
+            PushRuleError::NotFound => (StatusCode::NOT_FOUND, ErrorKind::NotFound),
+            // The specification's example of a place that is not there.
+            PushRuleError::Put(PutRuleError::UnknownNeighbour(_)) => {
+                (StatusCode::BAD_REQUEST, ErrorKind::Unknown)
+            }
+            PushRuleError::ServerDefault
+            | PushRuleError::Put(PutRuleError::ReservedId | PutRuleError::InvalidId) => {
+                (StatusCode::BAD_REQUEST, ErrorKind::InvalidParam)
+            }
+            PushRuleError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge),
+            PushRuleError::Json(_) | PushRuleError::Store(_) => return Self::internal(&error),
+        };
+        Self::new(status, kind, error.to_string())
     }
 }
 
