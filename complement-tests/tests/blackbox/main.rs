@@ -15,6 +15,7 @@ mod long_poll;
 mod members;
 mod membership;
 mod messages;
+mod notifications;
 mod profile;
 mod push_rules;
 mod receipts;

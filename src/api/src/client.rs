@@ -6,6 +6,7 @@ pub mod capabilities;
 pub mod devices;
 pub mod filters;
 mod login_request;
+pub mod notifications;
 pub mod profiles;
 pub mod push_rules;
 pub mod receipts;

@@ -146,15 +146,25 @@ impl Store {
         bytes.map(|bytes| read_receipt(&bytes)).transpose()
     }
 
-    /// A user's receipts in a room: of both kinds and all threads, at most 1,000.
+    /// A user's receipts in a room: of both kinds and all threads.
     pub async fn user_receipts(
         &self,
         room: RoomNumber,
         user: UserNumber,
     ) -> Result<Vec<StoredReceipt>, StoreError> {
-        let range = KeyRange::prefix(Key::new().room(room).user(user).into_bytes());
-        let entries = self.scan(RECEIPT, range, Direction::Ascending, PAGE).await?;
-        entries.iter().map(|(_, value)| read_receipt(value)).collect()
+        let mut receipts = Vec::new();
+        let mut range = KeyRange::prefix(Key::new().room(room).user(user).into_bytes());
+        loop {
+            let page = self.scan(RECEIPT, range.clone(), Direction::Ascending, PAGE).await?;
+            for (_, value) in &page {
+                receipts.push(read_receipt(value)?);
+            }
+            let full = page.len() == PAGE;
+            match page.into_iter().next_back() {
+                Some((last, _)) if full => range.start = Bound::Excluded(last),
+                _ => return Ok(receipts),
+            }
+        }
     }
 
     /// The receipts of a room that moved after `since` up to `until`, in the order in which they moved.

@@ -35,9 +35,7 @@ pub struct TallyBasis {
     pub rules: StreamPosition,
     /// Since when the reader is in the room.
     pub joined: StreamPosition,
-    /// What the reader is called there.
-    pub display_name: Option<String>,
-    /// How many members the room has; more than three count as three.
+    /// How many members the room has, as far as the rules tell rooms apart by that.
     pub members: u64,
 }
 
@@ -87,12 +85,7 @@ mod tests {
     async fn a_tally_is_read_as_it_was_kept() {
         let store = Store::in_memory().await;
         let (user, room) = (UserNumber(1), RoomNumber(2));
-        let basis = TallyBasis {
-            rules: StreamPosition(3),
-            joined: StreamPosition(4),
-            display_name: Some("Ada".to_owned()),
-            members: 2,
-        };
+        let basis = TallyBasis { rules: StreamPosition(3), joined: StreamPosition(4), members: 2 };
         let event = UnreadEvent { position: TimelinePosition(5), thread: None, highlight: true };
         let tally = UnreadTally { until: StreamPosition(6), basis, events: vec![event] };
         let mut batch = Batch::new();

@@ -7,11 +7,14 @@ mod ephemeral;
 mod feed;
 mod filter;
 mod heads;
+mod ignored;
 mod invited;
 mod joined;
+mod judge;
 mod lazy_members;
 mod left;
 mod memberships;
+mod notifications;
 mod reader;
 mod state;
 mod stored_filters;
@@ -35,6 +38,7 @@ use crate::unread::Counter;
 use crate::waiters::Waiters;
 
 pub use filter::EventFilter;
+pub use notifications::{Notification, Notifications, NotificationsWanted, Only};
 pub use token::{Epoch, InvalidToken, SyncToken};
 pub use v2::{Extent, Place, SyncRequest};
 

@@ -3,14 +3,15 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use protocol::push;
 use rooms::typing::TypingPosition;
 use rooms::{EventShape, RoomError, Sight, StoredEvent, Viewer};
 use ruma::api::client::filter::LazyLoadOptions;
 use ruma::api::client::sync::sync_events::v3::{Response, RoomAccountData};
 use ruma::events::TimelineEventType;
-use ruma::events::ignored_user_list::IgnoredUserListEventContent;
 use ruma::serde::Raw;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
+use serde_json::value::RawValue;
 use store::{
     AccountData, Forgotten, Membership, RoomMembership, RoomNumber, StreamPosition,
     TimelinePosition, UserNumber,
@@ -18,6 +19,7 @@ use store::{
 
 use crate::filter::{EventFilter, covers_kind, covers_room};
 use crate::heads::RoomChanges;
+use crate::ignored::Ignored;
 use crate::memberships::UserRooms;
 use crate::timeline::{Pass, Placed};
 use crate::v2::{Extent, SyncRequest};
@@ -97,15 +99,22 @@ impl<'a> Reader<'a> {
             match entry.room {
                 Some(room) => self.account_data.entry(room).or_default().push(entry),
                 None if covers_kind(&self.request.filter.account_data, &entry.kind) => {
-                    response
-                        .account_data
-                        .events
-                        .push(ephemeral::event(&entry.kind, &entry.content)?);
+                    let event = ephemeral::event(&entry.kind, self.content_of(&entry)?)?;
+                    response.account_data.events.push(event);
                 }
                 None => {}
             }
         }
         Ok(())
+    }
+
+    /// The content of the account's data; push rules with the server's rules of today.
+    fn content_of(&self, entry: &AccountData) -> Result<Box<RawValue>, SyncError> {
+        if entry.kind != push::PUSH_RULES {
+            return Ok(entry.content.clone());
+        }
+        let rules = push::rules_in(Some(&entry.content), self.request.user_id)?;
+        Ok(push::content_of(&rules)?)
     }
 
     async fn add_rooms(
@@ -117,7 +126,7 @@ impl<'a> Reader<'a> {
         if candidates.is_empty() {
             return Ok(());
         }
-        self.ignored = self.ignored_users().await?;
+        self.ignored = Ignored::of(self.sync.0.rooms.store(), self.user).await?.users;
         for Candidate { membership, changes } in candidates {
             let room_id = self.room_id(membership.room).await?;
             if !covers_room(&self.request.filter.room, &room_id) {
@@ -192,16 +201,6 @@ impl<'a> Reader<'a> {
         }
     }
 
-    async fn ignored_users(&self) -> Result<HashSet<OwnedUserId>, SyncError> {
-        let store = self.sync.0.rooms.store();
-        let stored = store.account_data(self.user, None, "m.ignored_user_list").await?;
-        let content = stored.and_then(|stored| {
-            serde_json::from_str::<IgnoredUserListEventContent>(stored.content.get()).ok()
-        });
-        let ignored = content.map(|content| content.ignored_users.into_keys().collect());
-        Ok(ignored.unwrap_or_default())
-    }
-
     async fn room_id(&self, room: RoomNumber) -> Result<OwnedRoomId, SyncError> {
         let room_id = self.sync.0.rooms.store().room_id(room).await?;
         Ok(room_id.ok_or_else(|| RoomError::Damaged(format!("room {room} has no id")))?)
@@ -252,7 +251,7 @@ pub(crate) enum RedundantMembers {
 }
 
 /// The reader's memberships and a position such that they are exactly those at the position.
-async fn snapshot(
+pub(crate) async fn snapshot(
     sync: &Sync,
     user: UserNumber,
 ) -> Result<(Arc<UserRooms>, StreamPosition), SyncError> {

@@ -2,45 +2,38 @@
 //!
 //! Counting is the reader's work: nothing is written when an event arrives, and the counts are brought up to date
 //! over the events since they were last asked for. What is kept in memory is each unread event that notifies, so a
-//! receipt that moves takes away exactly what it covers.
+//! receipt that moves takes away exactly what it covers, and a redaction exactly what it redacts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use protocol::power_levels::PowerLevels;
-use protocol::push::{self, PushEvent, PushRoom, Reader};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use rooms::{RoomError, Rooms, StoredEvent};
-use ruma::events::StateEventType;
+use ruma::events::TimelineEventType;
 use ruma::events::receipt::ReceiptThread;
-use ruma::push::Ruleset;
-use ruma::{OwnedEventId, UserId};
-use serde::Deserialize;
+use ruma::{EventId, OwnedEventId, UserId};
 use store::{
-    Batch, Direction, EventNumber, RoomNumber, StateRoot, StoreError, StreamPosition, TallyBasis,
-    TimelinePosition, UnreadEvent, UnreadTally, UserNumber,
+    Batch, Direction, RoomNumber, StoreError, StreamPosition, TallyBasis, TimelinePosition,
+    UnreadEvent, UnreadTally, UserNumber,
 };
 
 use crate::heads::Heads;
+use crate::judge::{Hearing, Judge};
 
 /// How much is kept: a unit is about the size of one unread event.
 const KEPT: u64 = 2_000_000;
 /// What an entry weighs that counts nothing.
 const EMPTY_WEIGHT: u64 = 8;
-/// How many events, users' rules and rooms' levels are kept as push rules need them.
-const EVENTS: usize = 2_000;
-const RULES: usize = 5_000;
-const ROOMS: usize = 5_000;
 
-/// How many timeline entries are read at once.
-const PAGE: usize = 200;
+/// How many of a room's newest events are looked at when its unread ones are counted anew.
+const MOST_LOOKED_AT: usize = 20_000;
+
+/// How many unread events of a room are counted; of more, the newest.
+const MOST_COUNTED: usize = 10_000;
 
 /// After how many newly counted events the tally is written down.
 const WORTH_KEEPING: usize = 500;
-
-/// The type of account data that holds a user's rules.
-const PUSH_RULES: &str = "m.push_rules";
 
 /// The counts of one thread, or of the main timeline.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -85,28 +78,11 @@ impl Weighter<(UserNumber, RoomNumber), Arc<UnreadTally>> for ByLength {
     }
 }
 
-/// A user's rules, as of a position.
-#[derive(Debug)]
-struct Rules {
-    as_of: StreamPosition,
-    changed: StreamPosition,
-    all: Ruleset,
-}
-
-/// What a state of a room says that matters to push rules.
-#[derive(Debug)]
-struct RoomLevels {
-    root: StateRoot,
-    levels: PowerLevels,
-}
-
 /// Counts unread events.
 #[derive(Debug)]
 pub(crate) struct Counter {
+    pub(crate) judge: Judge,
     tallies: Cache<(UserNumber, RoomNumber), Arc<UnreadTally>, ByLength>,
-    events: Cache<EventNumber, Arc<PushEvent>>,
-    rules: Cache<UserNumber, Arc<Rules>>,
-    levels: Cache<RoomNumber, Arc<RoomLevels>>,
 }
 
 /// Up to where each thread is read.
@@ -129,12 +105,8 @@ impl ReadUpTo {
 
 impl Counter {
     pub(crate) fn new() -> Self {
-        Self {
-            tallies: Cache::with_weighter(10_000, KEPT, ByLength),
-            events: Cache::new(EVENTS),
-            rules: Cache::new(RULES),
-            levels: Cache::new(ROOMS),
-        }
+        let tallies = Cache::with_weighter(10_000, KEPT, ByLength);
+        Self { judge: Judge::new(), tallies }
     }
 
     /// What a user has not read of a room, of all events up to `until`.
@@ -145,23 +117,29 @@ impl Counter {
         counted: Counted<'_>,
         until: StreamPosition,
     ) -> Result<RoomCounts, RoomError> {
-        let rules = self.rules_of(rooms, heads, counted).await?;
-        let Some(head) = rooms.store().room_head(counted.room).await? else {
-            return Ok(RoomCounts::default());
-        };
-        let basis = TallyBasis {
-            rules: rules.changed,
-            joined: counted.joined,
-            display_name: display_name(rooms, counted, head.state).await?,
-            // Rules tell rooms of two from larger ones.
-            members: head.joined.min(3),
-        };
-        let key = (counted.user, counted.room);
-        let known = self.tallies.get(&key).filter(|known| known.basis == basis);
+        let tally = self.tally(rooms, heads, counted, until).await?;
+        Ok(tally.map_or_else(RoomCounts::default, |tally| counts(&tally)))
+    }
+
+    /// The events of a room up to `until` that notify a user and that they have not read; `None` for a room that is
+    /// not here. It may be of a later position.
+    pub(crate) async fn tally(
+        &self,
+        rooms: &Rooms,
+        heads: &Heads,
+        counted: Counted<'_>,
+        until: StreamPosition,
+    ) -> Result<Option<Arc<UnreadTally>>, RoomError> {
+        let Counted { user, user_id, room, joined } = counted;
+        let rules = self.judge.rules_of(rooms, heads, user, user_id).await?;
+        let Some(head) = rooms.store().room_head(room).await? else { return Ok(None) };
+        let members = head.joined.min(rules.members);
+        let basis = TallyBasis { rules: rules.changed, joined, members };
+        let known = self.tallies.get(&(user, room)).filter(|known| known.basis == basis);
         let since = known.as_ref().map(|known| known.until);
         let read = self.read_up_to(rooms, heads, counted, since).await?;
         let mut tally = match known {
-            Some(known) if known.until >= until && read.is_none() => return Ok(counts(&known)),
+            Some(known) if known.until >= until && read.is_none() => return Ok(Some(known)),
             Some(known) => UnreadTally::clone(&known),
             None => kept(rooms, counted, basis).await?,
         };
@@ -170,82 +148,21 @@ impl Counter {
             // What an unthreaded receipt covers need not be looked at.
             after = after.max(read.as_ref().and_then(|read| read.everything).unwrap_or(after));
         }
-        let context = Context { rooms, rules: &rules.all, counted, root: head.state };
-        let added = self.add(&context, &mut tally, after, until).await?;
+        let (judge, rules, last) = (&self.judge, &*rules, None);
+        let hearing = Hearing { judge, rooms, rules, user_id, room, members, last };
+        let added = add(hearing, &mut tally, after, until).await?;
         if let Some(read) = read {
             tally.events.retain(|event| !read.covers(event));
         }
+        let most = tally.events.len().saturating_sub(MOST_COUNTED);
+        tally.events.drain(..most);
         tally.until = tally.until.max(until);
         if added >= WORTH_KEEPING {
             keep(rooms, counted, &tally);
         }
-        let counts = counts(&tally);
-        self.tallies.insert(key, Arc::new(tally));
-        Ok(counts)
-    }
-
-    /// Adds the events after `after` up to `until`, and says how many it looked at.
-    async fn add(
-        &self,
-        context: &Context<'_>,
-        tally: &mut UnreadTally,
-        mut after: TimelinePosition,
-        until: StreamPosition,
-    ) -> Result<usize, RoomError> {
-        let store = context.rooms.store();
-        let mut added = 0;
-        let before = TimelinePosition(TimelinePosition::from(until).0.saturating_add(1));
-        loop {
-            let room = context.counted.room;
-            let page = store.timeline(room, after, before, Direction::Ascending, PAGE).await?;
-            for entry in &page {
-                let event = context.rooms.event(entry.event).await?;
-                self.add_event(context, tally, entry.position, &event).await?;
-                after = entry.position;
-            }
-            added += page.len();
-            if page.len() < PAGE {
-                return Ok(added);
-            }
-        }
-    }
-
-    async fn add_event(
-        &self,
-        context: &Context<'_>,
-        tally: &mut UnreadTally,
-        position: TimelinePosition,
-        event: &StoredEvent,
-    ) -> Result<(), RoomError> {
-        let Context { rooms, counted, .. } = *context;
-        if event.pdu.sender == counted.user_id {
-            // Who sends something has read what is before it.
-            if !tally.events.is_empty() {
-                let thread = rooms.thread_of(event).await?;
-                tally.events.retain(|unread| unread.thread != thread);
-            }
-            return Ok(());
-        }
-        let seen = self.push_event(event);
-        let levels = self.levels_of(rooms, counted.room, context.root).await?;
-        let room = PushRoom { members: tally.basis.members, levels: &levels.levels };
-        let reader =
-            Reader { user: counted.user_id, display_name: tally.basis.display_name.as_deref() };
-        let outcome = push::evaluate(context.rules, &seen, room, reader);
-        if outcome.notify {
-            let thread = rooms.thread_of(event).await?;
-            tally.events.push(UnreadEvent { position, thread, highlight: outcome.highlight });
-        }
-        Ok(())
-    }
-
-    fn push_event(&self, event: &StoredEvent) -> Arc<PushEvent> {
-        if let Some(known) = self.events.get(&event.number) {
-            return known;
-        }
-        let seen = Arc::new(PushEvent::new(&event.pdu));
-        self.events.insert(event.number, Arc::clone(&seen));
-        seen
+        let tally = Arc::new(tally);
+        self.tallies.insert((user, room), Arc::clone(&tally));
+        Ok(Some(tally))
     }
 
     /// Where the user's receipts stand; `None` if none in the room moved after `since`.
@@ -274,61 +191,72 @@ impl Counter {
         }
         Ok(Some(read))
     }
-
-    async fn rules_of(
-        &self,
-        rooms: &Rooms,
-        heads: &Heads,
-        counted: Counted<'_>,
-    ) -> Result<Arc<Rules>, StoreError> {
-        #[derive(Deserialize)]
-        struct Content {
-            global: Ruleset,
-        }
-        let Counted { user, user_id, .. } = counted;
-        if let Some(known) = self.rules.get(&user)
-            && heads.user(user).account_data <= known.as_of
-        {
-            return Ok(known);
-        }
-        let as_of = rooms.store().position();
-        let stored = rooms.store().account_data(user, None, PUSH_RULES).await?;
-        let changed = stored.as_ref().map_or(StreamPosition::START, |stored| stored.position);
-        let own =
-            stored.and_then(|stored| serde_json::from_str::<Content>(stored.content.get()).ok());
-        let rules = own.map_or_else(|| push::default_rules(user_id), |content| content.global);
-        let rules = Arc::new(Rules { as_of, changed, all: rules });
-        self.rules.insert(user, Arc::clone(&rules));
-        Ok(rules)
-    }
-
-    async fn levels_of(
-        &self,
-        rooms: &Rooms,
-        room: RoomNumber,
-        root: StateRoot,
-    ) -> Result<Arc<RoomLevels>, RoomError> {
-        if let Some(known) = self.levels.get(&room).filter(|known| known.root == root) {
-            return Ok(known);
-        }
-        let levels = rooms.state_at(room, root, &StateEventType::RoomPowerLevels, "").await?;
-        let create = rooms.state_at(room, root, &StateEventType::RoomCreate, "").await?;
-        let rules = rooms.rules_of(room).await?;
-        let pdu =
-            |event: &Option<Arc<StoredEvent>>| event.as_ref().map(|event| Arc::clone(&event.pdu));
-        let levels = PowerLevels::new(pdu(&levels).as_ref(), pdu(&create).as_ref(), &rules);
-        let levels = Arc::new(RoomLevels { root, levels });
-        self.levels.insert(room, Arc::clone(&levels));
-        Ok(levels)
-    }
 }
 
-/// What one count is made with.
-struct Context<'a> {
-    rooms: &'a Rooms,
-    rules: &'a Ruleset,
-    counted: Counted<'a>,
-    root: StateRoot,
+/// Adds the events after `after` up to `until` to a tally, and says how many were looked at.
+async fn add(
+    mut hearing: Hearing<'_>,
+    tally: &mut UnreadTally,
+    after: TimelinePosition,
+    until: StreamPosition,
+) -> Result<usize, RoomError> {
+    let (store, room) = (hearing.rooms.store(), hearing.room);
+    let before = TimelinePosition(TimelinePosition::from(until).0.saturating_add(1));
+    let newest = store.timeline(room, after, before, Direction::Descending, MOST_LOOKED_AT);
+    let newest = newest.await?;
+    for entry in newest.iter().rev() {
+        let event = hearing.rooms.event(entry.event).await?;
+        add_event(&mut hearing, tally, entry.position, &event).await?;
+    }
+    Ok(newest.len())
+}
+
+async fn add_event(
+    hearing: &mut Hearing<'_>,
+    tally: &mut UnreadTally,
+    position: TimelinePosition,
+    event: &StoredEvent,
+) -> Result<(), RoomError> {
+    if let Some(redacts) = &event.pdu.redacts {
+        take_redacted(hearing, tally, redacts).await?;
+    }
+    if event.pdu.sender == hearing.user_id {
+        // A new name or picture is not said by hand.
+        let is_profile =
+            event.pdu.is_state(&TimelineEventType::RoomMember, hearing.user_id.as_str());
+        if !is_profile && !tally.events.is_empty() {
+            // Who sends something has read what is before it.
+            let thread = hearing.rooms.thread_of(event).await?;
+            tally.events.retain(|unread| unread.thread != thread);
+        }
+        return Ok(());
+    }
+    let outcome = hearing.outcome(event).await?;
+    if outcome.notify {
+        let thread = hearing.rooms.thread_of(event).await?;
+        tally.events.push(UnreadEvent { position, thread, highlight: outcome.highlight });
+    }
+    Ok(())
+}
+
+/// Takes an event out of a tally that a redaction names, if it really is redacted.
+async fn take_redacted(
+    hearing: &Hearing<'_>,
+    tally: &mut UnreadTally,
+    redacts: &EventId,
+) -> Result<(), RoomError> {
+    if tally.events.is_empty() {
+        return Ok(());
+    }
+    let (index, target) = match hearing.rooms.event_by_id(hearing.room, redacts).await {
+        Ok(found) => found,
+        Err(RoomError::UnknownEvent(_)) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    if hearing.rooms.store().redaction(target.number).await?.is_some() {
+        tally.events.retain(|unread| unread.position != index.position);
+    }
+    Ok(())
 }
 
 /// What was counted before the process started, or nothing.
@@ -364,20 +292,4 @@ fn counts(tally: &UnreadTally) -> RoomCounts {
         counts.highlights += u64::from(event.highlight);
     }
     counts
-}
-
-/// What a user calls themselves in a room.
-async fn display_name(
-    rooms: &Rooms,
-    counted: Counted<'_>,
-    root: StateRoot,
-) -> Result<Option<String>, RoomError> {
-    #[derive(Deserialize)]
-    struct Content {
-        displayname: Option<String>,
-    }
-    let kind = StateEventType::RoomMember;
-    let event = rooms.state_at(counted.room, root, &kind, counted.user_id.as_str()).await?;
-    let content = event.and_then(|event| event.pdu.content_as::<Content>().ok());
-    Ok(content.and_then(|content| content.displayname))
 }

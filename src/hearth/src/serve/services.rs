@@ -51,6 +51,7 @@ impl Services {
             .with(client::capabilities::endpoints(&config.rooms.default_version))
             .with(client::devices::endpoints(self.accounts.clone()))
             .with(client::filters::endpoints(self.accounts.clone()))
+            .with(client::notifications::endpoints(self.sync.clone()))
             .with(client::profiles::endpoints(self.accounts.clone(), self.rooms.clone()))
             .with(client::push_rules::endpoints(self.accounts.clone()))
             .with(client::registration::endpoints(self.accounts.clone()))

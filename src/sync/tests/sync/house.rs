@@ -8,7 +8,9 @@ use rooms::{CreateRoom, Invitation, MembershipChange, Message, Preset, Rooms, Se
 use ruma::api::client::filter::FilterDefinition;
 use ruma::api::client::sync::sync_events::v3::{JoinedRoom, Response};
 use ruma::events::{StateEventType, TimelineEventType};
-use ruma::{DeviceId, OwnedEventId, OwnedRoomId, RoomId, UserId, owned_server_name, user_id};
+use ruma::{
+    DeviceId, EventId, OwnedEventId, OwnedRoomId, RoomId, UserId, owned_server_name, user_id,
+};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 use store::Store;
@@ -122,6 +124,23 @@ impl House {
             kind: &TimelineEventType::RoomMessage,
             content: &raw(content),
             redacts: None,
+        };
+        self.rooms.send_message(room, message).await.unwrap()
+    }
+
+    pub(crate) async fn redact(
+        &self,
+        room: &RoomId,
+        user: &UserId,
+        event: &EventId,
+    ) -> OwnedEventId {
+        let message = Message {
+            sender: user,
+            device_id: <&DeviceId>::from("PHONE"),
+            transaction_id: &format!("redact {event} at {}", self.rooms.store().position()),
+            kind: &TimelineEventType::RoomRedaction,
+            content: &raw(&json!({})),
+            redacts: Some(event),
         };
         self.rooms.send_message(room, message).await.unwrap()
     }

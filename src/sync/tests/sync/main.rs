@@ -4,7 +4,9 @@
 
 mod content;
 mod house;
+mod notifications;
 mod state;
 mod tokens;
 mod unread;
+mod unread_always;
 mod waiting;

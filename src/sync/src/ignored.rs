@@ -1,0 +1,29 @@
+//! Whom a user ignores. Spec: client-server API, "Ignoring Users".
+
+use std::collections::HashSet;
+
+use ruma::OwnedUserId;
+use ruma::events::ignored_user_list::IgnoredUserListEventContent;
+use store::{Store, StoreError, StreamPosition, UserNumber};
+
+/// The type of account data that holds the list.
+const IGNORED_USERS: &str = "m.ignored_user_list";
+
+/// Whom a user ignores, and since when it is just those.
+#[derive(Debug, Default)]
+pub(crate) struct Ignored {
+    pub(crate) users: HashSet<OwnedUserId>,
+    pub(crate) changed: StreamPosition,
+}
+
+impl Ignored {
+    /// Reads the list of a user. What is no list ignores nobody.
+    pub(crate) async fn of(store: &Store, user: UserNumber) -> Result<Self, StoreError> {
+        let Some(stored) = store.account_data(user, None, IGNORED_USERS).await? else {
+            return Ok(Self::default());
+        };
+        let content = serde_json::from_str::<IgnoredUserListEventContent>(stored.content.get());
+        let users = content.map(|content| content.ignored_users.into_keys().collect());
+        Ok(Self { users: users.unwrap_or_default(), changed: stored.position })
+    }
+}
