@@ -106,18 +106,19 @@ const ATTEMPTS: usize = 16;
 impl Accounts {
     /// The users of the server called `server_name`.
     ///
-    /// Hashes one password at the configured cost, so it takes some tens of milliseconds.
+    /// Hashes one password at the configured cost, so it takes some tens of milliseconds. Fails when the system gives no
+    /// threads to hash passwords on.
     pub fn new(
         store: Store,
         clock: Arc<dyn Clock>,
         server_name: OwnedServerName,
         settings: Settings,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
         let sessions = session_cache::SessionCache::new(&store);
-        let passwords = passwords::Passwords::new(settings.password_cost);
+        let passwords = passwords::Passwords::new(settings.password_cost)?;
         let interactive = interactive::InteractiveSessions::new();
         let nonces = shared_secret::Nonces::new();
-        Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
             store,
             clock,
             server_name,
@@ -126,7 +127,7 @@ impl Accounts {
             passwords,
             interactive,
             nonces,
-        }))
+        })))
     }
 
     fn server_name(&self) -> &ServerName {
@@ -180,7 +181,8 @@ mod testing {
         let settings = Settings { password_cost: PasswordCost::trivial(), ..settings };
         let store = Store::in_memory().await;
         let name = server_name!("hearth.test").to_owned();
-        (Accounts::new(store, Arc::clone(&clock) as Arc<dyn Clock>, name, settings), clock)
+        let accounts = Accounts::new(store, Arc::clone(&clock) as Arc<dyn Clock>, name, settings);
+        (accounts.unwrap(), clock)
     }
 
     impl Accounts {

@@ -1,10 +1,11 @@
 //! Hashing passwords, off the async threads and a few at a time.
 
 use std::{
+    io,
     num::NonZero,
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
 };
 
@@ -12,7 +13,7 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 /// Bytes of the longest password: hashing must not become a way to keep the server busy.
 const MAX_PASSWORD: usize = 512;
@@ -71,35 +72,37 @@ pub(crate) enum Verdict {
     Wrong,
 }
 
-/// Hashes and compares passwords.
+/// One password to hash or compare.
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Hashes and compares passwords, on threads of its own that end with it: a hash takes some 19 MiB, and memory that
+/// comes and goes on ever other threads is not given back by the allocator.
 #[derive(Debug)]
 pub(crate) struct Passwords {
     argon2: Argon2<'static>,
     /// Compared with when there is no hash, so that an unknown user takes as long as a known one.
     decoy: String,
-    permits: Arc<Semaphore>,
-    waiting: AtomicUsize,
-}
-
-/// Counts one who waits, until dropped.
-struct Waiting<'a>(&'a AtomicUsize);
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
+    jobs: SyncSender<Job>,
 }
 
 impl Passwords {
-    pub(crate) fn new(cost: PasswordCost) -> Self {
+    /// Fails when the system gives no threads.
+    pub(crate) fn new(cost: PasswordCost) -> io::Result<Self> {
         // A cost out of argon2's bounds falls back to the recommended one.
         let params = Params::new(cost.memory_kib, cost.passes, 1, None).unwrap_or_default();
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let decoy = hash(&argon2, "decoy").unwrap_or_default();
+        let (jobs, waiting) = sync_channel(MAX_WAITING);
+        let waiting = Arc::new(Mutex::new(waiting));
         // Half of the processors go on serving everybody else while many log in.
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let permits = Arc::new(Semaphore::new((threads / 2).max(1)));
-        Self { argon2, decoy, permits, waiting: AtomicUsize::new(0) }
+        for _ in 0..(threads / 2).max(1) {
+            let waiting = Arc::clone(&waiting);
+            std::thread::Builder::new()
+                .name("passwords".to_owned())
+                .spawn(move || work_off(&waiting))?;
+        }
+        Ok(Self { argon2, decoy, jobs })
     }
 
     /// The hash of a new password, as a PHC string with its own salt.
@@ -132,20 +135,24 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let waiting = self.waiting.fetch_add(1, Ordering::AcqRel);
-        let _waiting = Waiting(&self.waiting);
-        if waiting >= MAX_WAITING {
-            return Err(PasswordError::Busy);
-        }
-        let permit =
-            Arc::clone(&self.permits).acquire_owned().await.map_err(PasswordError::failed)?;
-        // The permit goes along: whoever asked may hang up, the work is still being done.
-        let work = tokio::task::spawn_blocking(move || {
-            let result = work();
-            drop(permit);
-            result
-        });
-        work.await.map_err(PasswordError::failed)?
+        let (answer, result) = oneshot::channel();
+        // Whoever asked may hang up; the work is still being done.
+        let job = Box::new(move || drop(answer.send(work())));
+        self.jobs.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => PasswordError::Busy,
+            TrySendError::Disconnected(_) => PasswordError::failed(error),
+        })?;
+        result.await.map_err(PasswordError::failed)?
+    }
+}
+
+/// Does what comes, until nothing can come any more.
+fn work_off(waiting: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        // A job that panics costs its asker the answer, not everybody the thread.
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(job));
     }
 }
 
@@ -167,7 +174,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_is_recognised_by_its_hash() {
-        let passwords = Passwords::new(PasswordCost::trivial());
+        let passwords = Passwords::new(PasswordCost::trivial()).unwrap();
         let hash = passwords.hash("übers3kr1t").await.unwrap();
         assert!(hash.starts_with("$argon2id$"));
         let verify = |password| passwords.verify(password, Some(hash.clone()));
@@ -177,7 +184,7 @@ mod tests {
 
     #[tokio::test]
     async fn nothing_is_right_where_there_is_no_hash() {
-        let passwords = Passwords::new(PasswordCost::trivial());
+        let passwords = Passwords::new(PasswordCost::trivial()).unwrap();
         for password in ["decoy", "decoy?", ""] {
             assert_eq!(passwords.verify(password, None).await.unwrap(), Verdict::Wrong);
         }
@@ -185,7 +192,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_overlong_password_is_refused_when_set_and_wrong_when_tried() {
-        let passwords = Passwords::new(PasswordCost::trivial());
+        let passwords = Passwords::new(PasswordCost::trivial()).unwrap();
         let long = "x".repeat(513);
         assert!(matches!(passwords.hash(&long).await, Err(PasswordError::Length)));
         assert!(matches!(passwords.hash("").await, Err(PasswordError::Length)));
@@ -194,8 +201,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn more_than_can_be_hashed_are_turned_away() {
+        let passwords = Passwords::new(PasswordCost::trivial()).unwrap();
+        let (done, until) = std::sync::mpsc::channel::<()>();
+        let until = Arc::new(Mutex::new(until));
+        let wait = || {
+            let until = Arc::clone(&until);
+            let job: Job = Box::new(move || drop(until.lock().map(|until| until.recv())));
+            job
+        };
+        while passwords.jobs.try_send(wait()).is_ok() {
+            // The threads take what waits until all of them wait themselves.
+            std::thread::yield_now();
+        }
+        let refused = passwords.hash("x").await;
+        assert!(matches!(refused, Err(PasswordError::Busy)));
+        drop(done);
+    }
+
+    #[tokio::test]
     async fn the_default_cost_is_what_is_used() {
-        let hash = Passwords::new(PasswordCost::default()).hash("x").await.unwrap();
+        let hash = Passwords::new(PasswordCost::default()).unwrap().hash("x").await.unwrap();
         assert!(hash.contains("m=19456,t=2,p=1"), "{hash}");
     }
 }

@@ -53,7 +53,8 @@ struct User<'a> {
 
 async fn create_in(store: Store, config: &Config, user: User<'_>) -> Result<String, Failure> {
     let name = config.server.name.clone();
-    let accounts = Accounts::new(store.clone(), Arc::new(SystemClock), name, Settings::default());
+    let accounts = Accounts::new(store.clone(), Arc::new(SystemClock), name, Settings::default())
+        .map_err(Failure::because("cannot start the threads that hash passwords"))?;
     let new_user = NewUser::new(user.name).password(user.password).role(user.role);
     let created = accounts.create_user(new_user).await;
     store.close().await;

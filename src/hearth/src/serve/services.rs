@@ -28,7 +28,8 @@ impl Services {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let name = config.server.name.clone();
         let settings = account_settings(config, data)?;
-        let accounts = Accounts::new(store.clone(), Arc::clone(&clock), name.clone(), settings);
+        let accounts = Accounts::new(store.clone(), Arc::clone(&clock), name.clone(), settings)
+            .map_err(Failure::because("cannot start the threads that hash passwords"))?;
         let default_version = config.rooms.default_version.clone();
         let settings = rooms::Settings { default_version, ..rooms::Settings::default() };
         let rooms = Rooms::new(store.clone(), name, signing_key, clock, settings);
