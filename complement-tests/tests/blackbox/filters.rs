@@ -161,3 +161,72 @@ async fn left_rooms_are_in_the_first_sync_when_asked_for() {
     let sync = sync_filtered(&ada, &filter).await;
     assert!(sync["rooms"]["leave"][&room].is_object(), "{sync}");
 }
+
+/// Spec: "Filtering", `event_fields`: a literal `.` is escaped.
+#[tokio::test]
+async fn only_the_fields_asked_for_are_sent() {
+    let ada = Server::start().await.register("ada").await;
+    let room = ada.create_room().await;
+    let content = json!({ "body": "tea", "msgtype": "m.text", "com.example.sugar": 2 });
+    ada.send(&room, "m.room.message", &content).await;
+    let filter = json!({
+        "event_fields": ["type", "content.body", "content.com\\.example\\.sugar"],
+        "room": { "timeline": { "limit": 1 } },
+    });
+    let sync = sync_filtered(&ada, &filter.to_string()).await;
+    let event = &timeline(&sync, &room)[0];
+    assert_eq!(event["type"], "m.room.message");
+    assert_eq!(event["content"], json!({ "body": "tea", "com.example.sugar": 2 }));
+    assert!(event.get("sender").is_none(), "{event}");
+}
+
+/// Spec: "Filtering", `event_format`: "'federation' will return the raw event as received over federation."
+#[tokio::test]
+async fn raw_events_are_sent_when_asked_for() {
+    let ada = Server::start().await.register("ada").await;
+    let room = ada.create_room().await;
+    let message = ada.say(&room, "tea").await;
+    ada.redact(&room, &message).await;
+    let cake = ada.say(&room, "cake").await;
+    let filter = json!({ "event_format": "federation", "room": { "timeline": { "limit": 3 } } });
+    let sync = sync_filtered(&ada, &filter.to_string()).await;
+    let [redacted, _, event] = timeline(&sync, &room) else { panic!("three events in {sync}") };
+    assert_eq!(event["content"]["body"], "cake");
+    for field in ["auth_events", "prev_events", "depth", "hashes", "signatures"] {
+        assert!(!event[field].is_null(), "{field} in {event}");
+    }
+    assert_eq!(redacted["content"], json!({}), "{redacted}");
+    let shown = ada.event(&room, &cake).await;
+    assert!(shown.get("hashes").is_none(), "{shown}");
+}
+
+#[tokio::test]
+async fn account_data_is_limited() {
+    let ada = Server::start().await.register("ada").await;
+    for kind in ["com.example.tea", "com.example.cake", "com.example.milk"] {
+        let path = format!("/_matrix/client/v3/user/{}/account_data/{kind}", ada.user_id);
+        ada.put(&path, &json!({})).await.expect_ok();
+    }
+    if synapse_departs_from("limit: The maximum number of events to return.") {
+        return;
+    }
+    let filter = json!({ "account_data": { "limit": 2 } }).to_string();
+    let sync = sync_filtered(&ada, &filter).await;
+    assert_eq!(sync["account_data"]["events"].as_array().map(Vec::len), Some(2), "{sync}");
+}
+
+#[tokio::test]
+async fn events_with_a_url_are_told_from_others() {
+    let ada = Server::start().await.register("ada").await;
+    let room = ada.create_room().await;
+    let tea = ada.say(&room, "tea").await;
+    let content = json!({ "msgtype": "m.file", "body": "cake", "url": "mxc://hearth.test/cake" });
+    let cake = ada.send(&room, "m.room.message", &content).await;
+    for (contains_url, wanted) in [(true, &cake), (false, &tea)] {
+        let filter = json!({ "room": { "timeline": {
+            "contains_url": contains_url, "types": ["m.room.message"],
+        } } });
+        let sync = sync_filtered(&ada, &filter.to_string()).await;
+        assert_eq!(event_ids(timeline(&sync, &room)), [wanted.as_str()], "{filter}");
+    }
+}

@@ -16,6 +16,7 @@ mod members;
 mod membership;
 mod messages;
 mod notifications;
+mod presence;
 mod profile;
 mod push_rules;
 mod receipts;

@@ -7,6 +7,7 @@ pub mod devices;
 pub mod filters;
 mod login_request;
 pub mod notifications;
+pub mod presence;
 pub mod profiles;
 pub mod push_rules;
 pub mod receipts;

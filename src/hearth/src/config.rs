@@ -24,6 +24,7 @@ pub(crate) struct Config {
     pub(crate) logging: Logging,
     pub(crate) storage: Storage,
     pub(crate) rooms: Rooms,
+    pub(crate) presence: Presence,
     pub(crate) limits: Limits,
 }
 
@@ -129,6 +130,14 @@ pub(crate) struct Rooms {
     pub(crate) default_version: RoomVersionId,
 }
 
+/// Who is online.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Presence {
+    /// Whether it is noted, and shown to who shares a room.
+    pub(crate) enabled: bool,
+}
+
 /// Bounds that keep one caller from taking everything.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -193,6 +202,12 @@ impl Default for Storage {
 impl Default for Rooms {
     fn default() -> Self {
         Self { default_version: RoomVersionId::V12 }
+    }
+}
+
+impl Default for Presence {
+    fn default() -> Self {
+        Self { enabled: true }
     }
 }
 

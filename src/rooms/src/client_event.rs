@@ -77,6 +77,20 @@ impl Rooms {
         serialise(&pdu, shape, Some(unsigned))
     }
 
+    /// An event as it is sent to other servers, after any redaction.
+    /// Spec: client-server API, "Filtering", `event_format`.
+    pub async fn federation_event(&self, event: &StoredEvent) -> Result<Box<RawValue>, RoomError> {
+        let stored = self.store().event(event.number).await?;
+        let missing = || RoomError::Damaged(format!("event {} is missing", event.number));
+        let (record, mut json) = stored.ok_or_else(missing)?;
+        if self.store().redaction(event.number).await?.is_some() {
+            let rules = self.rules_of(record.room).await?;
+            let damaged = |error: redaction::RedactionError| RoomError::Damaged(error.to_string());
+            json = redaction::redact_json(&json, &rules).map_err(damaged)?;
+        }
+        RawValue::from_string(json).map_err(|error| RoomError::Damaged(error.to_string()))
+    }
+
     /// An event without what others relate to it, as it is shown inside others.
     pub(crate) async fn plain_event(
         &self,

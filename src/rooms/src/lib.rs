@@ -14,6 +14,7 @@ mod error;
 mod event;
 mod members;
 mod membership;
+pub mod presence;
 mod profiles;
 mod receipts;
 mod references;

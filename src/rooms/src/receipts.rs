@@ -1,5 +1,7 @@
 //! How far users have read.
 
+use std::time::Instant;
+
 use ruma::events::receipt::ReceiptThread;
 use ruma::{EventId, OwnedEventId, RoomId, UserId};
 use serde_json::json;
@@ -44,6 +46,7 @@ impl Rooms {
             event_position: index.position,
             read_at: self.clock().now(),
         };
+        self.presence().act(receipt.user, Instant::now());
         for _ in 0..ATTEMPTS {
             let before = self.store().receipt_before(room, &receipt).await?;
             let stands = before.as_ref().map(|before| before.receipt.event_position);

@@ -10,6 +10,7 @@ use store::{EventNumber, RoomNumber, Store};
 use crate::StoredEvent;
 use crate::cell::RoomCell;
 use crate::event::{ByWeight, EventCache};
+use crate::presence::{Presence, Tracking};
 use crate::typing::Typing;
 
 /// What an administrator decides about rooms.
@@ -19,11 +20,17 @@ pub struct Settings {
     pub default_version: RoomVersionId,
     /// How many bytes of events are kept in memory.
     pub event_cache_bytes: u64,
+    /// Whether it is noted who is online.
+    pub presence: Tracking,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { default_version: protocol::room_version::DEFAULT, event_cache_bytes: 32 << 20 }
+        Self {
+            default_version: protocol::room_version::DEFAULT,
+            event_cache_bytes: 32 << 20,
+            presence: Tracking::On,
+        }
     }
 }
 
@@ -41,6 +48,7 @@ struct Inner {
     cells: Cache<RoomNumber, Arc<RoomCell>>,
     events: EventCache,
     typing: Typing,
+    presence: Presence,
 }
 
 /// How many rooms' writers are kept in memory.
@@ -63,6 +71,7 @@ impl Rooms {
         let events = Cache::with_weighter(entries, bytes, ByWeight);
         let cells = Cache::new(CELLS);
         let typing = Typing::new();
+        let presence = Presence::new(settings.presence);
         Self(Arc::new(Inner {
             store,
             server_name,
@@ -72,6 +81,7 @@ impl Rooms {
             cells,
             events,
             typing,
+            presence,
         }))
     }
 
@@ -93,6 +103,11 @@ impl Rooms {
     /// Who is typing.
     pub fn typing(&self) -> &Typing {
         &self.0.typing
+    }
+
+    /// Who is online.
+    pub fn presence(&self) -> &Presence {
+        &self.0.presence
     }
 
     /// What the administrator decided.

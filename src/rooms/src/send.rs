@@ -1,6 +1,7 @@
 //! Sending messages, setting state, redacting.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use ruma::events::room::canonical_alias::RoomCanonicalAliasEventContent;
 use ruma::events::{StateEventType, TimelineEventType};
@@ -74,6 +75,7 @@ impl Rooms {
             })
             .await?;
         self.typing().stop(cell.number, message.sender);
+        self.presence().act(user, Instant::now());
         id_of_last(&events)
     }
 
@@ -108,7 +110,9 @@ impl Rooms {
         let kind = TimelineEventType::from(kind.to_string());
         let state_key = Some(state_key.to_owned());
         let draft = Draft::new(sender.to_owned(), kind, state_key, content);
-        id_of_last(&self.append(&cell, &[draft]).await?)
+        let events = self.append(&cell, &[draft]).await?;
+        self.note_activity(sender).await?;
+        id_of_last(&events)
     }
 
     /// Every alias that a canonical alias event names for the first time must point at the room.

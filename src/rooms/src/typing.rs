@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ruma::{OwnedUserId, UserId};
+use ruma::{OwnedUserId, RoomId, UserId};
 use store::RoomNumber;
 use tokio::sync::Notify;
+
+use crate::{RoomError, Rooms};
 
 /// The longest time one request can keep a user typing.
 const LONGEST: Duration = Duration::from_mins(2);
@@ -166,6 +168,29 @@ impl Typing {
             .rooms
             .get(&room)
             .map_or_else(Vec::new, |typing| typing.users.keys().cloned().collect())
+    }
+}
+
+impl Rooms {
+    /// A user types in a room they are in, for `timeout` unless they say so again; two minutes at most.
+    ///
+    /// Fails with [`RoomError::NotInRoom`]. Spec: client-server API, "Typing notifications".
+    pub async fn start_typing(
+        &self,
+        user: &UserId,
+        room_id: &RoomId,
+        timeout: Duration,
+    ) -> Result<(), RoomError> {
+        let room = self.joined_room(user, room_id).await?;
+        self.typing().start(room, user, Instant::now(), timeout);
+        self.note_activity(user).await
+    }
+
+    /// A user types no more. Fails with [`RoomError::NotInRoom`].
+    pub async fn stop_typing(&self, user: &UserId, room_id: &RoomId) -> Result<(), RoomError> {
+        let room = self.joined_room(user, room_id).await?;
+        self.typing().stop(room, user);
+        Ok(())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
+use rooms::presence::PresenceObserver;
 use rooms::typing::TypingObserver;
 use store::{Change, Observer, RoomNumber, StreamPosition, UserNumber};
 use tokio::sync::Notify;
@@ -26,6 +27,10 @@ pub(crate) struct Feed {
 pub(crate) struct News {
     pub(crate) rooms: HashSet<RoomNumber>,
     pub(crate) users: HashSet<UserNumber>,
+    /// Whose membership in which room changed.
+    pub(crate) memberships: HashSet<(RoomNumber, UserNumber)>,
+    /// Whose presence changed.
+    pub(crate) presence: HashSet<UserNumber>,
 }
 
 impl News {
@@ -36,7 +41,11 @@ impl News {
                 self.rooms.insert(room);
             }
             // The others in the room are told of the event that made it so.
-            Change::Membership(_, user) | Change::AccountData(user) => {
+            Change::Membership(room, user) => {
+                self.users.insert(user);
+                self.memberships.insert((room, user));
+            }
+            Change::AccountData(user) => {
                 self.users.insert(user);
             }
             Change::Sessions(_) => {}
@@ -44,7 +53,10 @@ impl News {
     }
 
     fn is_empty(&self) -> bool {
-        self.rooms.is_empty() && self.users.is_empty()
+        self.rooms.is_empty()
+            && self.users.is_empty()
+            && self.memberships.is_empty()
+            && self.presence.is_empty()
     }
 }
 
@@ -91,6 +103,7 @@ impl Observer for Feed {
         let mut published = lock(&self.published);
         published.rooms.extend(news.rooms);
         published.users.extend(news.users);
+        published.memberships.extend(news.memberships);
         drop(published);
         self.arrived.notify_one();
     }
@@ -99,6 +112,13 @@ impl Observer for Feed {
 impl TypingObserver for Feed {
     fn typing_changed(&self, room: RoomNumber) {
         lock(&self.published).rooms.insert(room);
+        self.arrived.notify_one();
+    }
+}
+
+impl PresenceObserver for Feed {
+    fn presence_changed(&self, user: UserNumber) {
+        lock(&self.published).presence.insert(user);
         self.arrived.notify_one();
     }
 }

@@ -37,6 +37,11 @@ pub(crate) fn covers_kind(filter: &Filter, kind: &str) -> bool {
     covers_type(filter.types.as_deref(), &filter.not_types, kind)
 }
 
+/// Whether a filter lets an event of this sender pass.
+pub(crate) fn covers_sender(filter: &Filter, sender: &UserId) -> bool {
+    passes(filter.senders.as_deref(), &filter.not_senders, |listed| listed == sender)
+}
+
 /// Whether a filter of rooms lets a room pass.
 pub(crate) fn covers_room(filter: &RoomFilter, room: &RoomId) -> bool {
     passes(filter.rooms.as_deref(), &filter.not_rooms, |listed| listed == room)

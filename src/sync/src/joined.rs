@@ -1,19 +1,21 @@
 //! Rooms that the reader is in.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use rooms::RoomError;
+use rooms::{RoomError, StoredEvent};
 use ruma::api::client::sync::sync_events::UnreadNotificationsCount;
 use ruma::api::client::sync::sync_events::v3::{
     Ephemeral, JoinedRoom, RoomSummary, State, StateEvents, Timeline as ClientTimeline,
 };
 use ruma::events::{AnySyncStateEvent, StateEventType, TimelineEventType};
 use ruma::serde::Raw;
-use ruma::{OwnedUserId, RoomId, UInt};
-use store::{RoomMembership, StateRoot, StreamPosition, TimelinePosition};
+use ruma::{RoomId, UInt};
+use store::{EventNumber, RoomMembership, StateRoot, StreamPosition, TimelinePosition};
 
 use crate::filter::EventFilter;
 use crate::heads::RoomChanges;
+use crate::lazy_members::DeviceMemory;
 use crate::reader::{Passes, Reader, RedundantMembers};
 use crate::state::{self, Known, Members, NeededState, Place};
 use crate::timeline::{self, Stretch, Timeline};
@@ -57,7 +59,7 @@ impl Reader<'_> {
         answer.state =
             self.client_state(room_id, stretch, &timeline, state, &answer.summary, known).await?;
         answer.timeline = self.client_timeline(&timeline, start).await?;
-        if answer.is_empty() && !is_whole {
+        if answer.is_empty() && !is_whole && !self.has_read_on(&room).await? {
             return Ok(None);
         }
         self.add_counts(membership, &mut answer).await?;
@@ -127,12 +129,19 @@ impl Reader<'_> {
             events.push(self.event(event).await?);
         }
         if let Some((redundant, root)) = self.lazy_members().zip(state.root) {
-            let mut wanted: BTreeSet<&OwnedUserId> =
-                timeline.events.iter().map(|placed| &placed.event.pdu.sender).collect();
-            wanted.extend(&summary.heroes);
-            let own = self.request.user_id.to_owned();
+            let pdus = timeline.events.iter().map(|placed| &placed.event.pdu);
+            let mut wanted: BTreeSet<&str> = pdus.clone().map(|pdu| pdu.sender.as_str()).collect();
+            wanted.extend(summary.heroes.iter().map(|hero| hero.as_str()));
             if known == Known::Nothing {
-                wanted.insert(&own);
+                wanted.insert(self.request.user_id.as_str());
+            }
+            if self.request.place == Place::AfterTimeline {
+                // The client takes no state from the timeline.
+                let members = pdus.filter(|pdu| pdu.kind == TimelineEventType::RoomMember);
+                wanted.extend(members.filter_map(|pdu| pdu.state_key.as_deref()));
+            }
+            for member in state.events.iter().filter_map(|event| member_of(event)) {
+                wanted.remove(member);
             }
             let redundant = match known {
                 Known::Nothing => RedundantMembers::Sent,
@@ -140,6 +149,8 @@ impl Reader<'_> {
             };
             let members = Wanted { users: wanted, root, redundant };
             events.extend(self.members(stretch, timeline, filter, members).await?);
+            let given = state.events.iter().filter(|event| member_of(event).is_some());
+            self.note_sent(given.map(|event| event.number));
         }
         let events = StateEvents::with_events(events);
         Ok(match self.request.place {
@@ -157,12 +168,12 @@ impl Reader<'_> {
         wanted: Wanted<'_>,
     ) -> Result<Vec<Raw<AnySyncStateEvent>>, SyncError> {
         let rooms = &self.sync.0.rooms;
-        let memory = self.sync.0.sent_members.of(self.user, self.request.device_id);
+        let memory = self.sent_members();
         let mut events = Vec::new();
         let mut sent = Vec::new();
         for user in wanted.users {
             let kind = StateEventType::RoomMember;
-            let event = rooms.state_at(stretch.room, wanted.root, &kind, user.as_str()).await?;
+            let event = rooms.state_at(stretch.room, wanted.root, &kind, user).await?;
             let Some(event) = event.filter(|event| filter.covers(&event.pdu)) else { continue };
             if wanted.redundant == RedundantMembers::LeftOut && memory.has(event.number, self.since)
             {
@@ -177,8 +188,16 @@ impl Reader<'_> {
                 .filter(|event| event.pdu.kind == TimelineEventType::RoomMember)
                 .map(|event| event.number),
         );
-        memory.note(sent, self.until);
+        self.note_sent(sent);
         Ok(events)
+    }
+
+    fn sent_members(&self) -> Arc<DeviceMemory> {
+        self.sync.0.sent_members.of(self.user, self.request.device_id)
+    }
+
+    fn note_sent(&self, events: impl IntoIterator<Item = EventNumber>) {
+        self.sent_members().note(events, self.until);
     }
 
     pub(crate) async fn client_timeline(
@@ -216,6 +235,16 @@ impl Reader<'_> {
             }
         }
         Ok(answer)
+    }
+
+    /// Whether the reader's own receipts moved, which changes their counts also where the filter leaves receipts out.
+    async fn has_read_on(&self, room: &Room<'_>) -> Result<bool, SyncError> {
+        if !self.is_new(room.changes.receipts) {
+            return Ok(false);
+        }
+        let store = self.sync.0.rooms.store();
+        let own = store.user_receipts(room.membership.room, self.user).await?;
+        Ok(own.iter().any(|stored| self.is_new(stored.moved)))
     }
 
     async fn account_data_of(
@@ -269,9 +298,15 @@ pub(crate) enum Start {
 
 /// Whose member events are needed.
 struct Wanted<'a> {
-    users: BTreeSet<&'a OwnedUserId>,
+    users: BTreeSet<&'a str>,
     root: StateRoot,
     redundant: RedundantMembers,
+}
+
+/// Whose membership an event of a state is.
+fn member_of(event: &StoredEvent) -> Option<&str> {
+    let is_member = event.pdu.kind == TimelineEventType::RoomMember;
+    event.pdu.state_key.as_deref().filter(|_| is_member)
 }
 
 fn client_counts(counts: Counts) -> UnreadNotificationsCount {

@@ -4,6 +4,7 @@
 //! last changed, kept in memory, and from the store's indexes. `/sync` is the first view of it.
 
 mod ephemeral;
+mod event_fields;
 mod feed;
 mod filter;
 mod heads;
@@ -15,6 +16,7 @@ mod lazy_members;
 mod left;
 mod memberships;
 mod notifications;
+mod presence;
 mod reader;
 mod state;
 mod stored_filters;
@@ -28,7 +30,7 @@ mod waiters;
 use std::sync::Arc;
 
 use rooms::{RoomError, Rooms};
-use store::{RoomNumber, StoreError};
+use store::{Membership, RoomNumber, StoreError, UserNumber};
 
 use crate::feed::Feed;
 use crate::lazy_members::SentMembers;
@@ -39,7 +41,7 @@ use crate::waiters::Waiters;
 
 pub use filter::EventFilter;
 pub use notifications::{Notification, Notifications, NotificationsWanted, Only};
-pub use token::{Epoch, InvalidToken, SyncToken};
+pub use token::{Epoch, InvalidToken, MemoryPosition, SyncToken};
 pub use v2::{Extent, Place, SyncRequest};
 
 /// Tells readers what is new. Cheap to clone.
@@ -77,13 +79,14 @@ pub enum SyncError {
 }
 
 impl Sync {
-    /// Begins to watch the store and who types. `epoch` must differ from one run of the process to the next.
+    /// Begins to watch the store, who types and who is online. `epoch` must differ from one run of the process to the next.
     pub fn new(rooms: Rooms, epoch: Epoch) -> Self {
         let feed = Arc::new(Feed::new());
         rooms.store().observe(Arc::clone(&feed) as Arc<dyn store::Observer>);
         // After that: what was committed before the feed began to watch is no later than this.
         feed.heads.raise_floor(rooms.store().position());
         rooms.typing().observe(Arc::clone(&feed) as Arc<dyn ::rooms::typing::TypingObserver>);
+        rooms.presence().observe(Arc::clone(&feed) as Arc<dyn ::rooms::presence::PresenceObserver>);
         Self(Arc::new(Inner {
             rooms,
             epoch,
@@ -96,10 +99,11 @@ impl Sync {
         }))
     }
 
-    /// Wakes waiting requests when there is news for them, and ends typing when its time is over; runs until it is
-    /// dropped.
+    /// Wakes waiting requests when there is news for them, and ends typing and presence when their time is over;
+    /// runs until it is dropped.
     pub async fn run(&self) {
-        tokio::join!(self.wake(), self.0.rooms.typing().run());
+        let rooms = &self.0.rooms;
+        tokio::join!(self.wake(), rooms.typing().run(), rooms.presence().run());
     }
 
     async fn wake(&self) {
@@ -107,12 +111,35 @@ impl Sync {
             let news = self.0.feed.news().await;
             self.0.waiters.wake(&news.users);
             for room in news.rooms {
-                if let Err(error) = self.wake_members(room).await {
-                    // They wake at their timeouts.
-                    tracing::error!(error = &error as &dyn std::error::Error, %room, "waking failed");
-                }
+                log_failure(self.wake_members(room).await);
+            }
+            for (room, user) in news.memberships {
+                log_failure(self.introduce(room, user).await);
+            }
+            for user in news.presence {
+                log_failure(self.wake_who_shares(user).await);
             }
         }
+    }
+
+    /// Has those in a room told of the presence of who came to it.
+    async fn introduce(&self, room: RoomNumber, user: UserNumber) -> Result<(), StoreError> {
+        let rooms = &self.0.rooms;
+        let known = rooms.store().membership(user, room).await?;
+        if known.is_some_and(|known| known.membership == Membership::Join) {
+            rooms.presence().introduce(user);
+        }
+        Ok(())
+    }
+
+    /// Wakes those who wait and share a room with a user.
+    async fn wake_who_shares(&self, user: UserNumber) -> Result<(), StoreError> {
+        let Inner { rooms, waiters, memberships, feed, .. } = &*self.0;
+        if waiters.len() > 0 {
+            let theirs = memberships.of_user(rooms.store(), &feed.heads, user).await?;
+            waiters.wake_who_shares(user, &theirs);
+        }
+        Ok(())
     }
 
     /// Wakes those who wait and are in a room, going through the smaller of the two.
@@ -127,5 +154,12 @@ impl Sync {
             None => waiters.wake_all_in(room),
         }
         Ok(())
+    }
+}
+
+/// Those who were not woken wake at their timeouts.
+fn log_failure(outcome: Result<(), StoreError>) {
+    if let Err(error) = outcome {
+        tracing::error!(error = &error as &dyn std::error::Error, "waking failed");
     }
 }

@@ -4,24 +4,25 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use protocol::push;
-use rooms::typing::TypingPosition;
 use rooms::{EventShape, RoomError, Sight, StoredEvent, Viewer};
-use ruma::api::client::filter::LazyLoadOptions;
+use ruma::api::client::filter::{EventFormat, LazyLoadOptions};
 use ruma::api::client::sync::sync_events::v3::{Response, RoomAccountData};
 use ruma::events::TimelineEventType;
 use ruma::serde::Raw;
-use ruma::{OwnedRoomId, OwnedUserId, RoomId};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UInt};
 use serde_json::value::RawValue;
 use store::{
     AccountData, Forgotten, Membership, RoomMembership, RoomNumber, StreamPosition,
     TimelinePosition, UserNumber,
 };
 
-use crate::filter::{EventFilter, covers_kind, covers_room};
+use crate::event_fields::EventFields;
+use crate::filter::{EventFilter, covers_kind, covers_room, covers_sender};
 use crate::heads::RoomChanges;
 use crate::ignored::Ignored;
 use crate::memberships::UserRooms;
 use crate::timeline::{Pass, Placed};
+use crate::token::MemoryPosition;
 use crate::v2::{Extent, SyncRequest};
 use crate::{Sync, SyncError, SyncToken, ephemeral};
 
@@ -41,7 +42,10 @@ pub(crate) struct Reader<'a> {
     pub(crate) ignored: HashSet<OwnedUserId>,
     /// What changed of the account data of rooms; of an initial answer, all of it.
     pub(crate) account_data: HashMap<RoomNumber, Vec<AccountData>>,
-    typing: TypingPosition,
+    /// Included, of what lives in memory.
+    pub(crate) memory: MemoryPosition,
+    /// Which parts of events are wanted; `None`: all.
+    fields: Option<EventFields>,
 }
 
 /// A room in which something may be new.
@@ -57,8 +61,11 @@ impl<'a> Reader<'a> {
         request: SyncRequest<'a>,
     ) -> Result<(Response, Arc<UserRooms>), SyncError> {
         let user = sync.0.rooms.store().number_user(request.user_id).await?;
-        // Before anything is looked at: what is typed meanwhile is told next time.
-        let typing = sync.0.rooms.typing().position();
+        // Before anything is looked at: what changes meanwhile is told next time.
+        let memory = MemoryPosition {
+            typing: sync.0.rooms.typing().position(),
+            presence: sync.0.rooms.presence().position(),
+        };
         let (rooms, until) = snapshot(sync, user).await?;
         let since = request.since.map(|since| since.position);
         if since.is_some_and(|since| since > until) {
@@ -72,12 +79,14 @@ impl<'a> Reader<'a> {
             until,
             ignored: HashSet::new(),
             account_data: HashMap::new(),
-            typing,
+            memory,
+            fields: request.filter.event_fields.as_deref().map(EventFields::new),
         };
-        let next = SyncToken { position: until, typing, epoch: sync.0.epoch };
+        let next = SyncToken { position: until, epoch: sync.0.epoch, memory };
         let mut response = Response::new(next.to_string());
         reader.add_account_data(&mut response).await?;
         reader.add_rooms(&rooms, &mut response).await?;
+        reader.add_presence(&rooms, &mut response).await?;
         Ok((response, rooms))
     }
 
@@ -95,16 +104,19 @@ impl<'a> Reader<'a> {
             }
             Some(_) => Vec::new(),
         };
+        let filter = &self.request.filter.account_data;
+        let is_wanted = covers_sender(filter, self.request.user_id);
+        let events = &mut response.account_data.events;
         for entry in changed {
             match entry.room {
                 Some(room) => self.account_data.entry(room).or_default().push(entry),
-                None if covers_kind(&self.request.filter.account_data, &entry.kind) => {
-                    let event = ephemeral::event(&entry.kind, self.content_of(&entry)?)?;
-                    response.account_data.events.push(event);
+                None if is_wanted && covers_kind(filter, &entry.kind) => {
+                    events.push(ephemeral::event(&entry.kind, self.content_of(&entry)?)?);
                 }
                 None => {}
             }
         }
+        keep_last(events, filter.limit);
         Ok(())
     }
 
@@ -190,12 +202,17 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What the reader has seen of what lives in memory; `None`: nothing since the process started.
+    pub(crate) fn seen_in_memory(&self) -> Option<MemoryPosition> {
+        let since = self.request.since.filter(|since| since.epoch == self.sync.0.epoch);
+        since.map(|since| since.memory)
+    }
+
     /// Whether who types in a room may be news to the reader.
     pub(crate) fn is_typing_new(&self, room: RoomNumber) -> bool {
         let typing = self.sync.0.rooms.typing();
-        let seen = self.request.since.filter(|since| since.epoch == self.sync.0.epoch);
-        match seen {
-            Some(seen) if seen.typing >= self.typing => false,
+        match self.seen_in_memory() {
+            Some(seen) if seen.typing >= self.memory.typing => false,
             Some(seen) => typing.changed(room).is_some_and(|changed| changed > seen.typing),
             None => !typing.users(room).is_empty(),
         }
@@ -228,17 +245,31 @@ impl<'a> Reader<'a> {
         for entry in entries.iter().filter(|entry| filter.covers_kind(&entry.kind)) {
             data.events.push(ephemeral::event(&entry.kind, &entry.content)?);
         }
+        keep_last(&mut data.events, self.request.filter.room.account_data.limit);
         Ok(data)
     }
 
     /// An event of a room as the reader sees it.
     pub(crate) async fn event<T>(&self, event: &StoredEvent) -> Result<Raw<T>, SyncError> {
-        let SyncRequest { user_id, device_id, .. } = self.request;
+        let SyncRequest { user_id, device_id, filter, .. } = self.request;
         let viewer = Viewer { user_id, device_id: Some(device_id) };
         let rooms = &self.sync.0.rooms;
-        let event = rooms.client_event(viewer, event, EventShape::InRoom).await?;
+        let event = match filter.event_format {
+            EventFormat::Federation => rooms.federation_event(event).await?,
+            _ => rooms.client_event(viewer, event, EventShape::InRoom).await?,
+        };
+        let event = match &self.fields {
+            Some(fields) => fields.of(&event)?,
+            None => event,
+        };
         Ok(Raw::from_json(event))
     }
+}
+
+/// Leaves as many events as are wanted at most, the latest.
+fn keep_last<T>(events: &mut Vec<T>, limit: Option<UInt>) {
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    events.drain(..events.len().saturating_sub(limit));
 }
 
 /// What becomes of member events that the client has.

@@ -41,7 +41,8 @@ pub(crate) struct NeededState {
 pub(crate) enum Members {
     /// All.
     All,
-    /// None here: those that are needed are added one by one.
+    /// Those that changed; others that are needed are added one by one. A reader who knew the members before must not
+    /// miss a change that is in no timeline. Spec: `GET /sync`, on lazy-loading and `limited`.
     Lazy,
 }
 
@@ -85,7 +86,8 @@ pub(crate) async fn needed(
     numbers.sort_unstable_by_key(|(_, event)| *event);
     let mut found = Vec::with_capacity(numbers.len());
     for (key, number) in numbers {
-        if members == Members::Lazy && is_member(rooms, key).await? {
+        let leaves_out = members == Members::Lazy && known == Known::Nothing;
+        if leaves_out && is_member(rooms, key).await? {
             continue;
         }
         found.push(rooms.event(number).await?);

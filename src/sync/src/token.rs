@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use rooms::presence::PresencePosition;
 use rooms::tokens::PaginationToken;
 use rooms::typing::TypingPosition;
 use store::StreamPosition;
@@ -11,18 +12,27 @@ use store::StreamPosition;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Epoch(pub u32);
 
-/// What a client has seen: everything durable up to a position, and of what lives in memory up to another.
+/// Positions of what lives in memory only.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MemoryPosition {
+    /// That of typing.
+    pub typing: TypingPosition,
+    /// That of presence.
+    pub presence: PresencePosition,
+}
+
+/// What a client has seen: everything durable up to a position, and of what lives in memory up to others.
 ///
-/// Written `s{position}_{typing}_{epoch}`. Nothing is kept for it on the server, so it can be used any number of
-/// times, and after a restart. Spec: client-server API, "Syncing".
+/// Written `s{position}_{epoch}_{typing}_{presence}`. Nothing is kept for it on the server, so it can be used any
+/// number of times, and after a restart. Spec: client-server API, "Syncing".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SyncToken {
     /// The store's position.
     pub position: StreamPosition,
-    /// The position of typing, in the run of `epoch`.
-    pub typing: TypingPosition,
     /// The run of the process that made the token.
     pub epoch: Epoch,
+    /// The positions of what lives in memory, in that run.
+    pub memory: MemoryPosition,
 }
 
 /// A string that is no sync token of this server.
@@ -32,7 +42,9 @@ pub struct InvalidToken;
 
 impl fmt::Display for SyncToken {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "s{}_{}_{}", self.position.0, self.typing.0, self.epoch.0)
+        let MemoryPosition { typing, presence } = self.memory;
+        let (position, epoch) = (self.position.0, self.epoch.0);
+        write!(formatter, "s{position}_{epoch}_{}_{}", typing.0, presence.0)
     }
 }
 
@@ -40,16 +52,19 @@ impl FromStr for SyncToken {
     type Err = InvalidToken;
 
     fn from_str(token: &str) -> Result<Self, InvalidToken> {
-        let mut parts = token.strip_prefix('s').ok_or(InvalidToken)?.splitn(3, '_');
+        let mut parts = token.strip_prefix('s').ok_or(InvalidToken)?.splitn(4, '_');
         let mut part = || parts.next().ok_or(InvalidToken);
-        let (position, typing, epoch) = (part()?, part()?, part()?);
+        let (position, epoch, typing, presence) = (part()?, part()?, part()?, part()?);
         let position = number(position)?;
         // Timeline positions are signed: beyond that there is none.
         i64::try_from(position).map_err(|_| InvalidToken)?;
         Ok(Self {
             position: StreamPosition(position),
-            typing: TypingPosition(number(typing)?),
             epoch: Epoch(number(epoch)?.try_into().map_err(|_| InvalidToken)?),
+            memory: MemoryPosition {
+                typing: TypingPosition(number(typing)?),
+                presence: PresencePosition(number(presence)?),
+            },
         })
     }
 }
@@ -70,11 +85,9 @@ mod tests {
 
     #[test]
     fn a_token_is_read_as_it_was_written() {
-        let token = SyncToken {
-            position: StreamPosition(12),
-            typing: TypingPosition(3),
-            epoch: Epoch(u32::MAX),
-        };
+        let memory =
+            MemoryPosition { typing: TypingPosition(3), presence: PresencePosition(u64::MAX) };
+        let token = SyncToken { position: StreamPosition(12), epoch: Epoch(u32::MAX), memory };
         assert_eq!(token.to_string().parse(), Ok(token));
         assert_eq!(token.to_string().parse(), Ok(PaginationToken::from(token)));
     }
@@ -82,8 +95,8 @@ mod tests {
     #[test]
     fn what_is_no_token_is_refused() {
         let wrong =
-            ["", "s", "s1", "s1_2", "t1", "s-1_1_1", "s1_2_3_4", "s1__3", "s1_2_99999999999"];
-        for token in wrong.into_iter().chain(["s9223372036854775808_0_0", "ß"]) {
+            ["", "s", "s1", "s1_2", "s1_2_3", "t1", "s-1_1_1_1", "s1_2_3_4_5", "s1__3_4", "ß"];
+        for token in wrong.into_iter().chain(["s1_99999999999_2_3", "s9223372036854775808_0_0_0"]) {
             assert_eq!(token.parse::<SyncToken>(), Err(InvalidToken), "{token}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rooms::presence::PresenceState;
 use ruma::api::client::filter::FilterDefinition;
 use ruma::api::client::sync::sync_events::v3::Response;
 use ruma::{DeviceId, UserId};
@@ -39,6 +40,8 @@ pub struct SyncRequest<'a> {
     pub state: Extent,
     /// Where in the rooms' state they want it.
     pub place: Place,
+    /// How present asking makes them.
+    pub presence: PresenceState,
     /// How long to wait for something new.
     pub timeout: Duration,
 }
@@ -51,6 +54,13 @@ impl Sync {
     #[tracing::instrument(name = "sync", skip_all, fields(user = %request.user_id))]
     pub async fn answer(&self, request: SyncRequest<'_>) -> Result<Response, SyncError> {
         let deadline = Instant::now() + request.timeout.min(LONGEST_WAIT);
+        let user = self.0.rooms.store().number_user(request.user_id).await?;
+        let _connection = self.0.rooms.presence().connect(
+            user,
+            request.device_id,
+            request.presence,
+            Instant::now().into_std(),
+        );
         let (answer, _) = Reader::answer(self, request).await?;
         if request.timeout.is_zero()
             || request.since.is_none()
@@ -59,7 +69,6 @@ impl Sync {
         {
             return Ok(answer);
         }
-        let user = self.0.rooms.store().number_user(request.user_id).await?;
         let known = self.0.memberships.of_user(self.0.rooms.store(), &self.0.feed.heads, user);
         let waiting = self.0.waiters.register(user, known.await?);
         loop {

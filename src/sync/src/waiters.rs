@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use rooms::presence::share_a_room;
 use store::{RoomNumber, UserNumber};
 use tokio::sync::Notify;
 
@@ -68,6 +69,17 @@ impl Waiters {
         for waiter in self.lock().users.values().flatten() {
             if waiter.rooms.is_joined(room) {
                 waiter.woken.notify_one();
+            }
+        }
+    }
+
+    /// Wakes the requests of a user, and of all who are in a room with them, by looking at each.
+    pub(crate) fn wake_who_shares(&self, user: UserNumber, rooms: &UserRooms) {
+        for (other, waiters) in &self.lock().users {
+            for waiter in waiters {
+                if *other == user || share_a_room(&waiter.rooms.rooms, &rooms.rooms) {
+                    waiter.woken.notify_one();
+                }
             }
         }
     }

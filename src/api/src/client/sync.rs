@@ -29,7 +29,7 @@ pub fn endpoints(all: EdgeBuilder, sync: &Sync, shutdown: &Shutdown) -> EdgeBuil
 async fn answer(
     Services { sync, mut shutdown }: Services,
     requester: Requester,
-    SyncQuestion(request): SyncQuestion,
+    SyncQuestion { request, naming }: SyncQuestion,
 ) -> Result<SyncAnswer, MatrixError> {
     let invalid = |reason: &str| MatrixError::bad_request(ErrorKind::InvalidParam, reason);
     let since = request.since.as_deref().map(str::parse).transpose();
@@ -40,15 +40,16 @@ async fn answer(
         filter: &filter,
         since: since.map_err(|_| invalid("since is not a token of this server"))?,
         state: if request.full_state { Extent::Whole } else { Extent::Changes },
+        presence: super::presence::state(&request.set_presence)?,
         place: if request.use_state_after { Place::AfterTimeline } else { Place::BeforeTimeline },
         timeout: request.timeout.unwrap_or(Duration::ZERO),
     };
     tokio::select! {
-        answer = sync.answer(request) => Ok(answer?.into()),
+        answer = sync.answer(request) => Ok(SyncAnswer::new(answer?, naming)),
         // Who still waits is told that there is nothing, and asks the next process.
         () = shutdown.started() => {
             let at_once = SyncRequest { timeout: Duration::ZERO, ..request };
-            Ok(sync.answer(at_once).await?.into())
+            Ok(SyncAnswer::new(sync.answer(at_once).await?, naming))
         }
     }
 }

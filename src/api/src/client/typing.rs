@@ -1,7 +1,5 @@
 //! Spec: client-server API, "Typing notifications".
 
-use std::time::Instant;
-
 use rooms::Rooms;
 use ruma::api::client::typing::create_typing_event::v3::{self, Request, Response};
 
@@ -21,10 +19,9 @@ async fn type_in_room(
     if request.user_id != user {
         return Err(MatrixError::forbidden("you can only type for yourself"));
     }
-    let room = rooms.joined_room(user, &request.room_id).await?;
     match request.state {
-        v3::Typing::Yes(info) => rooms.typing().start(room, user, Instant::now(), info.timeout),
-        v3::Typing::No => rooms.typing().stop(room, user),
+        v3::Typing::Yes(info) => rooms.start_typing(user, &request.room_id, info.timeout).await?,
+        v3::Typing::No => rooms.stop_typing(user, &request.room_id).await?,
     }
     Ok(Response::new())
 }

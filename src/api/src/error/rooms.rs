@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use rooms::RoomError;
+use rooms::presence::PresenceError;
 use ruma::api::error::ErrorKind;
 
 use crate::MatrixError;
@@ -33,6 +34,17 @@ impl From<RoomError> for MatrixError {
             }
             RoomError::Busy => return Self::limit_exceeded(std::time::Duration::from_secs(1)),
             RoomError::Damaged(_) | RoomError::Store(_) => return Self::internal(&error),
+        };
+        Self::new(status, kind, error.to_string())
+    }
+}
+
+impl From<PresenceError> for MatrixError {
+    fn from(error: PresenceError) -> Self {
+        let (status, kind) = match error {
+            PresenceError::NotShared => (StatusCode::FORBIDDEN, ErrorKind::Forbidden),
+            PresenceError::MessageTooLong => (StatusCode::BAD_REQUEST, ErrorKind::InvalidParam),
+            PresenceError::Room(error) => return error.into(),
         };
         Self::new(status, kind, error.to_string())
     }

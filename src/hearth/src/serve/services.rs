@@ -6,6 +6,7 @@ use accounts::{Accounts, Registration};
 use api::{EdgeBuilder, RateLimits, Shutdown, admin, client};
 use protocol::{Clock, SystemClock};
 use rooms::Rooms;
+use rooms::presence::Tracking;
 use store::{EngineOptions, Store, StoreError};
 use sync::{Epoch, Sync};
 
@@ -31,7 +32,8 @@ impl Services {
         let accounts = Accounts::new(store.clone(), Arc::clone(&clock), name.clone(), settings)
             .map_err(Failure::because("cannot start the threads that hash passwords"))?;
         let default_version = config.rooms.default_version.clone();
-        let settings = rooms::Settings { default_version, ..rooms::Settings::default() };
+        let presence = if config.presence.enabled { Tracking::On } else { Tracking::Off };
+        let settings = rooms::Settings { default_version, presence, ..rooms::Settings::default() };
         let rooms = Rooms::new(store.clone(), name, signing_key, clock, settings);
         let sync = Sync::new(rooms.clone(), Epoch(rand::random()));
         Ok(Self { store, accounts, rooms, sync })
@@ -53,6 +55,7 @@ impl Services {
             .with(client::devices::endpoints(self.accounts.clone()))
             .with(client::filters::endpoints(self.accounts.clone()))
             .with(client::notifications::endpoints(self.sync.clone()))
+            .with(client::presence::endpoints(self.rooms.clone()))
             .with(client::profiles::endpoints(self.accounts.clone(), self.rooms.clone()))
             .with(client::push_rules::endpoints(self.accounts.clone()))
             .with(client::registration::endpoints(self.accounts.clone()))

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::{FixedClock, SigningKey};
+use rooms::presence::PresenceState;
 use rooms::{CreateRoom, Invitation, MembershipChange, Message, Preset, Rooms, Settings};
 use ruma::api::client::filter::FilterDefinition;
 use ruma::api::client::sync::sync_events::v3::{JoinedRoom, Response};
@@ -158,6 +159,7 @@ impl House {
             since: wish.since.map(|since| since.parse().unwrap()),
             state: if wish.whole { Extent::Whole } else { Extent::Changes },
             place: Place::BeforeTimeline,
+            presence: PresenceState::Offline,
             timeout: wish.timeout,
         };
         self.sync.answer(request).await

@@ -55,7 +55,7 @@ async fn after_a_restart_rooms_without_news_are_left_out() {
 #[tokio::test]
 async fn a_token_of_the_future_is_refused() {
     let house = House::new().await;
-    let wish = Wish { since: Some("s999999_0_1".to_owned()), ..Wish::default() };
+    let wish = Wish { since: Some("s999999_1_0_0".to_owned()), ..Wish::default() };
     let answer = house.try_sync(bo(), wish).await;
     assert!(matches!(answer, Err(SyncError::UnknownPosition)));
 }

@@ -17,7 +17,21 @@ use serde::Serialize;
 use crate::stand_in::stand_in;
 
 /// [`Request`], answered with [`SyncAnswer`].
-pub(super) struct SyncQuestion(pub(super) Request);
+pub(super) struct SyncQuestion {
+    pub(super) request: Request,
+    pub(super) naming: Naming,
+}
+
+/// Under which name the state after a timeline is asked for and given. Clients that do not know version 1.16 of the
+/// specification use that of its proposal, MSC4222.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Naming {
+    Specified,
+    Proposed,
+}
+
+/// The query parameter of MSC4222, as clients set it.
+const PROPOSED: &str = "org.matrix.msc4222.use_state_after=true";
 
 stand_in!(SyncQuestion, Request);
 
@@ -29,7 +43,16 @@ impl IncomingRequest for SyncQuestion {
         request: http::Request<&[u8]>,
         path_args: &[&str],
     ) -> Result<Self, DeserializationError> {
-        Request::try_from_http_request_inner(request, path_args).map(Self)
+        let query = request.uri().query().unwrap_or_default();
+        let is_proposed = query.split('&').any(|parameter| parameter == PROPOSED);
+        let mut request = Request::try_from_http_request_inner(request, path_args)?;
+        let naming = if is_proposed && !request.use_state_after {
+            Naming::Proposed
+        } else {
+            Naming::Specified
+        };
+        request.use_state_after |= is_proposed;
+        Ok(Self { request, naming })
     }
 }
 
@@ -88,6 +111,8 @@ struct RoomState {
     state: Option<StateEvents>,
     #[serde(skip_serializing_if = "Option::is_none")]
     state_after: Option<StateEvents>,
+    #[serde(rename = "org.matrix.msc4222.state_after", skip_serializing_if = "Option::is_none")]
+    proposed_state_after: Option<StateEvents>,
 }
 
 /// What [`v3::JoinedRoom`] says.
@@ -120,11 +145,12 @@ struct LeftRoom {
     account_data: RoomAccountData,
 }
 
-impl From<Response> for SyncAnswer {
-    fn from(response: Response) -> Self {
+impl SyncAnswer {
+    /// The answer to a question that used a naming.
+    pub(super) fn new(response: Response, naming: Naming) -> Self {
         Self {
             next_batch: response.next_batch,
-            rooms: response.rooms.into(),
+            rooms: Rooms::new(response.rooms, naming),
             presence: response.presence,
             account_data: response.account_data,
             to_device: response.to_device,
@@ -135,51 +161,52 @@ impl From<Response> for SyncAnswer {
     }
 }
 
-impl From<v3::Rooms> for Rooms {
-    fn from(rooms: v3::Rooms) -> Self {
-        Self {
-            join: rooms.join.into_iter().map(|(id, room)| (id, room.into())).collect(),
-            leave: rooms.leave.into_iter().map(|(id, room)| (id, room.into())).collect(),
-            invite: rooms.invite,
-            knock: rooms.knock,
-        }
+impl Rooms {
+    fn new(rooms: v3::Rooms, naming: Naming) -> Self {
+        let v3::Rooms { join, leave, invite, knock, .. } = rooms;
+        let join = join.into_iter().map(|(id, room)| (id, JoinedRoom::new(room, naming)));
+        let leave = leave.into_iter().map(|(id, room)| (id, LeftRoom::new(room, naming)));
+        Self { join: join.collect(), leave: leave.collect(), invite, knock }
     }
 }
 
-impl From<v3::JoinedRoom> for JoinedRoom {
-    fn from(room: v3::JoinedRoom) -> Self {
+impl JoinedRoom {
+    fn new(room: v3::JoinedRoom, naming: Naming) -> Self {
         Self {
             summary: room.summary,
             unread_notifications: room.unread_notifications,
             unread_thread_notifications: room.unread_thread_notifications,
             timeline: timeline(room.timeline),
-            state: room.state.into(),
+            state: RoomState::new(room.state, naming),
             account_data: room.account_data,
             ephemeral: room.ephemeral,
         }
     }
 }
 
-impl From<v3::LeftRoom> for LeftRoom {
-    fn from(room: v3::LeftRoom) -> Self {
+impl LeftRoom {
+    fn new(room: v3::LeftRoom, naming: Naming) -> Self {
         Self {
             timeline: timeline(room.timeline),
-            state: room.state.into(),
+            state: RoomState::new(room.state, naming),
             account_data: room.account_data,
         }
     }
 }
 
-impl From<State> for RoomState {
-    fn from(state: State) -> Self {
-        match state {
-            State::Before(events) => {
-                Self { state: Some(events).filter(|events| !events.is_empty()), state_after: None }
+impl RoomState {
+    fn new(state: State, naming: Naming) -> Self {
+        let mut named = Self { state: None, state_after: None, proposed_state_after: None };
+        match (state, naming) {
+            (State::Before(events), _) => {
+                named.state = Some(events).filter(|events| !events.is_empty());
             }
-            State::After(events) => Self { state: None, state_after: Some(events) },
+            (State::After(events), Naming::Specified) => named.state_after = Some(events),
+            (State::After(events), Naming::Proposed) => named.proposed_state_after = Some(events),
             // ruma may learn of other places; we ask for none.
-            _ => Self { state: None, state_after: None },
+            _ => {}
         }
+        named
     }
 }
 
@@ -200,7 +227,7 @@ mod tests {
     fn a_timeline_says_that_it_is_not_limited() {
         let mut room = v3::JoinedRoom::new();
         room.timeline.prev_batch = Some("t1".to_owned());
-        let json = serde_json::to_value(JoinedRoom::from(room)).unwrap();
+        let json = serde_json::to_value(JoinedRoom::new(room, Naming::Specified)).unwrap();
         let expected = serde_json::json!({
             "timeline": { "events": [], "limited": false, "prev_batch": "t1" },
         });
