@@ -33,7 +33,7 @@ pub use filters::FilterError;
 pub use interactive::{InteractiveAuthError, Operation};
 pub use login::{LoginError, OtherDevices, PasswordChangeError};
 pub use passwords::{PasswordCost, PasswordError};
-pub use profiles::ProfileError;
+pub use profiles::{ProfileError, PropagateProfile};
 pub use push_rules::{PushRuleError, RuleStatus};
 pub use refresh::RefreshError;
 pub use registration::{

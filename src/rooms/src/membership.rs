@@ -3,10 +3,10 @@
 use protocol::Pdu;
 use ruma::events::room::member::MembershipState;
 use ruma::events::{StateEventType, TimelineEventType};
-use ruma::{OwnedEventId, RoomId, UserId};
+use ruma::{RoomId, UserId};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use store::Membership;
+use store::{MemberField, Membership};
 
 use crate::assembly::Draft;
 use crate::create::raw;
@@ -63,6 +63,16 @@ pub(crate) fn of(event: &Pdu) -> Option<Membership> {
 pub(crate) struct MemberProfile {
     displayname: Option<Value>,
     avatar_url: Option<Value>,
+}
+
+impl MemberProfile {
+    /// One of the two.
+    pub(crate) fn field(&self, field: MemberField) -> Option<&Value> {
+        match field {
+            MemberField::DisplayName => self.displayname.as_ref(),
+            MemberField::AvatarUrl => self.avatar_url.as_ref(),
+        }
+    }
 }
 
 /// The content of a membership event.
@@ -158,40 +168,5 @@ impl Rooms {
         let profile = self.store().profile(number).await?;
         let field = |name| profile.get(name).filter(|value| value.is_string()).cloned();
         Ok(MemberProfile { displayname: field("displayname"), avatar_url: field("avatar_url") })
-    }
-
-    /// States a user's name and picture anew in a room they are in; returns the new event, or `None` when nothing
-    /// changed or they are not joined.
-    pub async fn restate_profile(
-        &self,
-        room: store::RoomNumber,
-        user: &UserId,
-    ) -> Result<Option<OwnedEventId>, RoomError> {
-        let Some(cell) = self.cell(room).await? else { return Ok(None) };
-        let root = self.current_state(room).await?;
-        let before = self.state_at(room, root, &StateEventType::RoomMember, user.as_str()).await?;
-        let Some(before) = before.filter(|event| of(&event.pdu) == Some(Membership::Join)) else {
-            return Ok(None);
-        };
-        let damaged = |error: serde_json::Error| RoomError::Damaged(error.to_string());
-        let mut content: Map<String, Value> = before.pdu.content_as().map_err(damaged)?;
-        let old = content.clone();
-        let profile = self.profile_of(user).await?;
-        for (key, value) in
-            [("displayname", profile.displayname), ("avatar_url", profile.avatar_url)]
-        {
-            match value {
-                Some(value) => content.insert(key.to_owned(), value),
-                None => content.remove(key),
-            };
-        }
-        if content == old {
-            return Ok(None);
-        }
-        let state_key = Some(user.to_string());
-        let kind = TimelineEventType::RoomMember;
-        let draft = Draft::new(user.to_owned(), kind, state_key, raw(&Value::Object(content)));
-        let events = self.append(&cell, &[draft]).await?;
-        Ok(events.first().map(|event| event.pdu.event_id.clone()))
     }
 }

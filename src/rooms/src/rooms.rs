@@ -6,6 +6,7 @@ use protocol::{Clock, SigningKey};
 use quick_cache::sync::Cache;
 use ruma::{OwnedServerName, RoomVersionId, ServerName};
 use store::{EventNumber, RoomNumber, Store};
+use tokio::sync::Notify;
 
 use crate::StoredEvent;
 use crate::cell::RoomCell;
@@ -49,6 +50,7 @@ struct Inner {
     events: EventCache,
     typing: Typing,
     presence: Presence,
+    propagations: Notify,
 }
 
 /// How many rooms' writers are kept in memory.
@@ -82,6 +84,7 @@ impl Rooms {
             events,
             typing,
             presence,
+            propagations: Notify::new(),
         }))
     }
 
@@ -108,6 +111,11 @@ impl Rooms {
     /// Who is online.
     pub fn presence(&self) -> &Presence {
         &self.0.presence
+    }
+
+    /// Tells of changed profiles that are not stated in all rooms.
+    pub(crate) fn propagations(&self) -> &Notify {
+        &self.0.propagations
     }
 
     /// What the administrator decided.

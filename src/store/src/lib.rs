@@ -19,6 +19,7 @@ mod names;
 mod number;
 mod overlay;
 mod position;
+mod profile_propagations;
 mod profiles;
 mod queue;
 #[doc(hidden)]
@@ -47,6 +48,7 @@ pub use folder::{EngineKind, EngineOptions, engine_in, open, open_engine};
 pub use memberships::{Forgotten, Membership, RoomMembership};
 pub use number::{EventNumber, RoomNumber, StateKeyNumber, UserNumber};
 pub use position::{StreamPosition, TimelinePosition};
+pub use profile_propagations::{MemberField, PendingPropagation, PropagateTo, Propagation};
 pub use receipts::{Receipt, ReceiptKind, StoredReceipt};
 pub use registration_tokens::RegistrationTokenRecord;
 pub use relations::{RelatedEvent, RelationKind, RelationRange};

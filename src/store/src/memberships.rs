@@ -144,6 +144,19 @@ impl Store {
         }
     }
 
+    /// At most `limit` rooms a user has or had to do with, those with numbers after `after`.
+    pub async fn memberships_after(
+        &self,
+        user: UserNumber,
+        after: RoomNumber,
+        limit: usize,
+    ) -> Result<Vec<RoomMembership>, StoreError> {
+        let mut range = KeyRange::prefix(Key::new().user(user).into_bytes());
+        range.start = std::ops::Bound::Excluded(user_room_key(user, after));
+        let page = self.scan(USER_ROOM, range, Direction::Ascending, limit).await?;
+        page.iter().map(|(key, value)| read_membership(key, value)).collect()
+    }
+
     /// At most `limit` users with a membership in a room after `after`, in order of user number.
     pub async fn room_members(
         &self,

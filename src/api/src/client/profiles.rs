@@ -1,6 +1,6 @@
 //! What users tell of themselves. Spec: client-server API, "Profiles".
 
-use accounts::Accounts;
+use accounts::{Accounts, PropagateProfile};
 use rooms::Rooms;
 use ruma::{
     OwnedUserId,
@@ -9,7 +9,7 @@ use ruma::{
         client::profile::{
             delete_profile_field, get_profile, get_profile_field, set_profile_field,
         },
-        error::DeserializationError,
+        error::{DeserializationError, ErrorKind},
     },
     profile::{ProfileFieldName, ProfileFieldValue},
 };
@@ -18,6 +18,7 @@ use serde::{
     de::{Error, value::SeqDeserializer},
 };
 use serde_json::Value;
+use store::MemberField;
 
 use crate::{Endpoints, MatrixError, Requester, stand_in::stand_in};
 
@@ -33,7 +34,9 @@ pub struct Profiles {
 pub struct SetProfileField {
     user_id: OwnedUserId,
     field: ProfileFieldName,
-    value: Value,
+    /// `None` when the body does not have it.
+    value: Option<Value>,
+    rooms: PropagateProfile,
 }
 
 stand_in!(SetProfileField, set_profile_field::v3::Request);
@@ -50,16 +53,53 @@ impl IncomingRequest for SetProfileField {
             SeqDeserializer::<_, serde::de::value::Error>::new(path_args.iter().copied());
         let (user_id, field) = <(OwnedUserId, ProfileFieldName)>::deserialize(arguments)?;
         let mut body: serde_json::Map<String, Value> = serde_json::from_slice(request.body())?;
-        let value = match (body.remove(field.as_str()), &field) {
-            (Some(value), _) => value,
+        let value = body.remove(field.as_str()).or(match field {
             // An absent name or picture is none, as in the years before `null` was told apart from it.
-            (None, ProfileFieldName::DisplayName | ProfileFieldName::AvatarUrl) => Value::Null,
-            (None, _) => {
-                let message = format!("missing field `{field}`");
-                return Err(serde_json::Error::custom(message).into());
-            }
-        };
-        Ok(Self { user_id, field, value })
+            ProfileFieldName::DisplayName | ProfileFieldName::AvatarUrl => Some(Value::Null),
+            _ => None,
+        });
+        let rooms = rooms_to_tell(request.uri().query().unwrap_or_default())?;
+        Ok(Self { user_id, field, value, rooms })
+    }
+}
+
+/// [`delete_profile_field::v3::Request`] with the rooms that are to be told.
+pub struct DeleteProfileField {
+    user_id: OwnedUserId,
+    field: ProfileFieldName,
+    rooms: PropagateProfile,
+}
+
+stand_in!(DeleteProfileField, delete_profile_field::v3::Request);
+
+impl IncomingRequest for DeleteProfileField {
+    type EndpointError = <delete_profile_field::v3::Request as IncomingRequest>::EndpointError;
+    type OutgoingResponse = delete_profile_field::v3::Response;
+
+    fn try_from_http_request_inner(
+        request: http::Request<&[u8]>,
+        path_args: &[&str],
+    ) -> Result<Self, DeserializationError> {
+        let rooms = rooms_to_tell(request.uri().query().unwrap_or_default())?;
+        let delete_profile_field::v3::Request { user_id, field, .. } =
+            IncomingRequest::try_from_http_request_inner(request, path_args)?;
+        Ok(Self { user_id, field, rooms })
+    }
+}
+
+/// In which rooms a change is to be stated. Spec: MSC4466, `propagate_to`.
+fn rooms_to_tell(query: &str) -> Result<PropagateProfile, DeserializationError> {
+    const PARAMETERS: [&str; 2] = ["propagate_to", "computer.gingershaped.msc4466.propagate_to"];
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    let value = pairs.find(|(name, _)| PARAMETERS.contains(name)).map(|(_, value)| value);
+    match value {
+        None | Some("all") => Ok(PropagateProfile::Everywhere),
+        Some("unchanged") => Ok(PropagateProfile::WhereUnchanged),
+        Some("none") => Ok(PropagateProfile::Nowhere),
+        Some(other) => {
+            let message = format!("propagate_to is all, unchanged or none, not {other}");
+            Err(serde::de::value::Error::custom(message).into())
+        }
     }
 }
 
@@ -95,7 +135,13 @@ impl Profiles {
         request: SetProfileField,
     ) -> Result<set_profile_field::v3::Response, MatrixError> {
         requester.must_be(&request.user_id)?;
-        self.change(&requester, &request.field, request.value).await?;
+        let SetProfileField { field, value, rooms, .. } = request;
+        let value = value.ok_or_else(|| {
+            let message = format!("the body has no {field}");
+            MatrixError::bad_request(ErrorKind::MissingParam, message)
+        })?;
+        self.accounts.set_profile_field(requester.session(), &field, value, rooms).await?;
+        self.propagate(&requester, &field).await?;
         Ok(set_profile_field::v3::Response::new())
     }
 
@@ -103,23 +149,23 @@ impl Profiles {
     async fn delete_field(
         self,
         requester: Requester,
-        request: delete_profile_field::v3::Request,
+        request: DeleteProfileField,
     ) -> Result<delete_profile_field::v3::Response, MatrixError> {
         requester.must_be(&request.user_id)?;
-        self.change(&requester, &request.field, Value::Null).await?;
+        let DeleteProfileField { field, rooms, .. } = request;
+        self.accounts.delete_profile_field(requester.session(), &field, rooms).await?;
+        self.propagate(&requester, &field).await?;
         Ok(delete_profile_field::v3::Response::new())
     }
 
-    /// Changes a field and tells the user's rooms of a new name or picture.
-    async fn change(
+    /// Tells the user's rooms of a new name or picture.
+    async fn propagate(
         &self,
         requester: &Requester,
         field: &ProfileFieldName,
-        value: Value,
     ) -> Result<(), MatrixError> {
-        self.accounts.set_profile_field(requester.session(), field, value).await?;
-        if matches!(field, ProfileFieldName::DisplayName | ProfileFieldName::AvatarUrl) {
-            self.rooms.restate_profile_everywhere(requester.user_id()).await?;
+        if let Some(field) = MemberField::named(field.as_str()) {
+            self.rooms.propagate_profile(requester.user_id(), field).await?;
         }
         Ok(())
     }
@@ -132,26 +178,49 @@ pub fn endpoints(accounts: Accounts, rooms: Rooms) -> Endpoints<Profiles> {
         .at(Profiles::field)
         .at(Profiles::set_field)
         .at(Profiles::delete_field)
+        .feature("computer.gingershaped.msc4466")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn parse(field: &str, body: &str) -> Result<Value, DeserializationError> {
-        let request = http::Request::new(body.as_bytes());
+    fn parse(
+        path: &str,
+        field: &str,
+        body: &str,
+    ) -> Result<(Option<Value>, PropagateProfile), DeserializationError> {
+        let request = http::Request::builder().uri(path).body(body.as_bytes()).unwrap();
         let arguments = ["@ada:hearth.test", field];
-        SetProfileField::try_from_http_request_inner(request, &arguments).map(|set| set.value)
+        let set = SetProfileField::try_from_http_request_inner(request, &arguments)?;
+        Ok((set.value, set.rooms))
+    }
+
+    fn value(field: &str, body: &str) -> Option<Value> {
+        parse("/", field, body).unwrap().0
     }
 
     #[test]
     fn a_name_or_picture_may_be_null_or_absent() {
         for field in ["displayname", "avatar_url"] {
-            assert_eq!(parse(field, "{}").unwrap(), Value::Null);
-            assert_eq!(parse(field, &format!(r#"{{"{field}":null}}"#)).unwrap(), Value::Null);
-            assert_eq!(parse(field, &format!(r#"{{"{field}":"x"}}"#)).unwrap(), "x");
+            assert_eq!(value(field, "{}"), Some(Value::Null));
+            assert_eq!(value(field, &format!(r#"{{"{field}":null}}"#)), Some(Value::Null));
+            assert_eq!(value(field, &format!(r#"{{"{field}":"x"}}"#)), Some("x".into()));
         }
-        assert!(parse("org.example.pets", "{}").is_err());
-        assert!(parse("displayname", "").is_err());
+        assert_eq!(value("org.example.pets", "{}"), None);
+        assert!(parse("/", "displayname", "").is_err());
+    }
+
+    #[test]
+    fn the_rooms_to_tell_are_named_in_the_query() {
+        for (query, expected) in [
+            ("", PropagateProfile::Everywhere),
+            ("?propagate_to=unchanged", PropagateProfile::WhereUnchanged),
+            ("?a=b&computer.gingershaped.msc4466.propagate_to=none", PropagateProfile::Nowhere),
+        ] {
+            let (_, rooms) = parse(&format!("/{query}"), "displayname", "{}").unwrap();
+            assert_eq!(rooms, expected, "{query}");
+        }
+        assert!(parse("/?propagate_to=some", "displayname", "{}").is_err());
     }
 }

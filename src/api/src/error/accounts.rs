@@ -133,7 +133,8 @@ impl From<ProfileError> for MatrixError {
         let kind = match &error {
             ProfileError::UnknownUser(_) => return Self::not_found(error.to_string()),
             ProfileError::Store(_) => return Self::internal(&error),
-            ProfileError::FieldName => ErrorKind::KeyTooLarge,
+            ProfileError::FieldTooLong => ErrorKind::KeyTooLarge,
+            ProfileError::FieldName | ProfileError::ValueTooLong(_) => ErrorKind::InvalidParam,
             ProfileError::WrongType(_) => ErrorKind::BadJson,
             ProfileError::TooLarge => ErrorKind::ProfileTooLarge,
         };

@@ -76,8 +76,10 @@ impl Services {
 
     /// What goes on while the server runs; never ends by itself.
     pub(super) fn background(&self) -> impl Future<Output = ()> + Send + 'static {
-        let sync = self.sync.clone();
-        async move { sync.run().await }
+        let (sync, rooms) = (self.sync.clone(), self.rooms.clone());
+        async move {
+            tokio::join!(sync.run(), rooms.propagate_profiles());
+        }
     }
 
     /// Writes what is not written yet.
