@@ -19,6 +19,7 @@ bind = "127.0.0.1:{port}"
 
 [registration]
 enabled = true
+allow_guests = true
 shared_secret = "{secret}"
 
 [rate_limits]

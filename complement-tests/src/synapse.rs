@@ -69,6 +69,8 @@ form_secret: "forms"
 registration_shared_secret: "{secret}"
 enable_registration: true
 enable_registration_without_verification: true
+allow_guest_access: true
+login_via_existing_session: {{enabled: true, require_ui_auth: true}}
 report_stats: false
 trusted_key_servers: []
 suppress_key_server_warning: true

@@ -89,3 +89,43 @@ async fn account_data_is_an_object() {
     let answer = ada.put(&global(&ada, "com.example.tea"), &json!([])).await;
     answer.expect_error_of(&[(400, "M_BAD_JSON"), (400, "M_NOT_JSON")]);
 }
+
+/// MSC3391, which Synapse has behind a switch: an empty object deletes, and so does `DELETE`.
+#[tokio::test]
+async fn deleted_account_data_is_told_once_and_then_gone() {
+    if complement_tests::Homeserver::chosen() == complement_tests::Homeserver::Synapse {
+        return;
+    }
+    let ada = Server::start().await.register("ada").await;
+    let room = ada.create_room().await;
+    let (kind, none) = ("com.example.tea", json!({}));
+    let (of_account, of_room) = (global(&ada, kind), of_room(&ada, &room, kind));
+    for path in [&of_account, &of_room] {
+        for with_put in [true, false] {
+            ada.put(path, &json!({ "sugar": 1 })).await.expect_ok();
+            let before = ada.sync().await;
+
+            if with_put {
+                ada.put(path, &none).await.expect_ok();
+            } else {
+                let path = path.replace("/v3/", "/unstable/org.matrix.msc3391/");
+                ada.delete(&path).await.expect_ok();
+            }
+
+            let told = |sync: &Value| {
+                let of_room = &sync["rooms"]["join"][&room];
+                let of_account = *path == of_account;
+                let place = if of_account { sync } else { of_room };
+                holds(&place["account_data"], kind, &none)
+            };
+            ada.sync_until(&before, told).await;
+            ada.get(path).await.expect_error(404, "M_NOT_FOUND");
+            let whole = ada.sync().await.to_string();
+            assert!(!whole.contains(kind), "{whole}");
+        }
+    }
+    let path = of_account.replace("/v3/", "/unstable/org.matrix.msc3391/");
+    ada.delete(&path).await.expect_ok();
+    let bo = ada.server().register("bo").await;
+    bo.delete(&path).await.expect_error(403, "M_FORBIDDEN");
+}

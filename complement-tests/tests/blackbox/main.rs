@@ -3,6 +3,7 @@
 //! Each test was first passed by Synapse (`HOMESERVER=synapse`). Where the specification decides
 //! otherwise than Synapse, the test names the sentence.
 
+mod account;
 mod account_data;
 mod aliases;
 mod context;
@@ -10,12 +11,15 @@ mod creators;
 mod devices;
 mod durability;
 mod filters;
+mod guests;
 mod login;
+mod login_tokens;
 mod long_poll;
 mod members;
 mod membership;
 mod messages;
 mod notifications;
+mod openid;
 mod presence;
 mod profile;
 mod push_rules;
@@ -26,8 +30,10 @@ mod relations;
 mod rooms_create;
 mod routing;
 mod send;
+mod server_administration;
 mod settings;
 mod state;
 mod sync;
 mod typing;
 mod versions;
+mod well_known;

@@ -154,3 +154,13 @@ async fn odd_paths_and_queries_are_not_server_errors() {
         assert!((400..500).contains(&answer.status), "{path}: {} {}", answer.status, answer.text);
     }
 }
+
+/// JSON is UTF-8, also where nobody reads it.
+#[tokio::test]
+async fn a_string_that_nobody_reads_is_utf_8_as_well() {
+    let stranger = Server::start().await.stranger();
+    let request = stranger.request(Method::POST, "/_matrix/client/v3/register");
+    let request = request.header("content-type", "application/json");
+    let answer = stranger.answer(request.body(b"{ \"test\": \"a\x81\" }".to_vec())).await;
+    answer.expect_error(400, "M_NOT_JSON");
+}

@@ -3,7 +3,7 @@
 use protocol::push::{PUSH_RULES, content_of, rules_in};
 use ruma::RoomId;
 use serde_json::value::RawValue;
-use store::{AccountData, Batch, RoomNumber, StoreError};
+use store::{AccountData, Batch, RoomNumber, StoreError, UserNumber};
 
 use crate::{ATTEMPTS, Accounts, Session};
 
@@ -55,6 +55,7 @@ impl Accounts {
             }
         };
         let found = self.store().account_data(session.user, room, kind).await?;
+        let found = found.filter(|found| !found.is_deleted());
         let found = found.ok_or(AccountDataError::NotFound)?;
         if room.is_none() && kind == PUSH_RULES {
             return Ok(content_of(&rules_in(Some(&found.content), &session.user_id)?)?);
@@ -62,7 +63,7 @@ impl Accounts {
         Ok(found.content)
     }
 
-    /// Sets account data of the session's user. `content` is a JSON object.
+    /// Sets account data of the session's user. `content` is a JSON object; an empty one deletes what is there.
     pub async fn set_account_data(
         &self,
         session: &Session,
@@ -80,7 +81,44 @@ impl Accounts {
             None => None,
             Some(room_id) => Some(self.store().number_room(room_id).await?),
         };
+        if is_empty(content) {
+            return self.change_account_data(session, room, kind, |_| Ok(deleted()?)).await;
+        }
         self.change_account_data(session, room, kind, |_| Ok(content.to_owned())).await
+    }
+
+    /// Deletes account data of the session's user. What is not there is deleted already. Spec: MSC3391.
+    pub async fn delete_account_data(
+        &self,
+        session: &Session,
+        room_id: Option<&RoomId>,
+        kind: &str,
+    ) -> Result<(), AccountDataError> {
+        match self.account_data(session, room_id, kind).await {
+            Ok(_) => self.set_account_data(session, room_id, kind, &deleted()?).await,
+            // The server writes it itself, whether there is some or not.
+            Err(AccountDataError::NotFound) if RESERVED.contains(&kind) => {
+                Err(AccountDataError::Reserved(kind.to_owned()))
+            }
+            Err(AccountDataError::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts the deletion of an entry of the account into a batch, if it is there.
+    pub(crate) async fn put_account_data_deletion(
+        &self,
+        batch: &mut Batch,
+        user: UserNumber,
+        kind: &str,
+    ) -> Result<(), StoreError> {
+        let before = self.store().account_data(user, None, kind).await?;
+        let Some(before) = before.filter(|before| !before.is_deleted()) else { return Ok(()) };
+        let content = deleted().map_err(|error| StoreError::Undecodable {
+            table: "account_data",
+            reason: error.to_string(),
+        })?;
+        batch.set_account_data(user, None, kind, Some(&before), &content)
     }
 
     /// Sets account data to what `change` makes of what is there. It is called again when somebody else was faster.
@@ -107,6 +145,17 @@ impl Accounts {
         }
         Err(StoreError::Conflict.into())
     }
+}
+
+/// The content that stands for none.
+fn deleted() -> Result<Box<RawValue>, serde_json::Error> {
+    RawValue::from_string(AccountData::DELETED.to_owned())
+}
+
+/// Whether a JSON object has no keys.
+fn is_empty(object: &RawValue) -> bool {
+    let inside = object.get().trim().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    inside.is_some_and(|inside| inside.trim().is_empty())
 }
 
 #[cfg(test)]
@@ -137,6 +186,23 @@ mod tests {
                 assert_eq!(found.get(), text);
             }
         }
+    }
+
+    #[tokio::test]
+    async fn an_empty_object_deletes() {
+        let (accounts, _) = accounts().await;
+        let ada = accounts.with_user("ada").await;
+        let session = accounts.authenticate(ada.access_token.expose(), None).await.unwrap();
+        for empty in ["{}", "{ }", "{\n}"] {
+            accounts.set_account_data(&session, None, "x", &json(r#"{"n":1}"#)).await.unwrap();
+            accounts.set_account_data(&session, None, "x", &json(empty)).await.unwrap();
+            let gone = accounts.account_data(&session, None, "x").await;
+            assert!(matches!(gone, Err(AccountDataError::NotFound)), "{empty:?}");
+        }
+        accounts.delete_account_data(&session, None, "x").await.unwrap();
+        accounts.delete_account_data(&session, None, "never set").await.unwrap();
+        let reserved = accounts.delete_account_data(&session, None, "m.push_rules").await;
+        assert!(matches!(reserved, Err(AccountDataError::Reserved(_))));
     }
 
     #[tokio::test]

@@ -1,12 +1,16 @@
 //! The devices of a user. Spec: client-server API, "Device Management".
 
-use ruma::{DeviceId, OwnedDeviceId, api::client::uiaa::AuthData};
-use store::{Batch, DeviceRecord, LastSeen, StoreError};
+use ruma::{DeviceId, OwnedDeviceId, UserId, api::client::uiaa::AuthData};
+use store::{Batch, DeviceRecord, LastSeen, StoreError, UserNumber};
 
 use crate::{ATTEMPTS, Accounts, InteractiveAuthError, Operation, Session};
 
 /// Bytes of the longest name of a device.
 const MAX_NAME: usize = 512;
+
+/// The types of account data that are of one device, but for its ID at their end. Spec: MSC3890.
+const NOTIFICATION_SETTINGS: [&str; 2] =
+    ["m.local_notification_settings.", "org.matrix.msc3890.local_notification_settings."];
 
 /// A device of a user.
 #[derive(Debug, Clone)]
@@ -39,9 +43,19 @@ pub enum DeviceError {
 impl Accounts {
     /// The devices of the session's user.
     pub async fn devices(&self, session: &Session) -> Result<Vec<Device>, DeviceError> {
+        self.list_devices(session.user).await
+    }
+
+    /// The devices of any user, none of a user who is not here.
+    pub async fn devices_of(&self, user_id: &UserId) -> Result<Vec<Device>, DeviceError> {
+        let Some((user, _)) = self.account(user_id).await? else { return Ok(Vec::new()) };
+        self.list_devices(user).await
+    }
+
+    async fn list_devices(&self, user: UserNumber) -> Result<Vec<Device>, DeviceError> {
         let mut devices = Vec::new();
-        for (id, record) in self.store().devices(session.user).await? {
-            devices.push(self.with_last_seen(session, id, record).await?);
+        for (id, record) in self.store().devices(user).await? {
+            devices.push(self.with_last_seen(user, id, record).await?);
         }
         Ok(devices)
     }
@@ -49,16 +63,16 @@ impl Accounts {
     /// A device of the session's user.
     pub async fn device(&self, session: &Session, id: &DeviceId) -> Result<Device, DeviceError> {
         let record = self.store().device(session.user, id).await?.ok_or(DeviceError::NotFound)?;
-        self.with_last_seen(session, id.to_owned(), record).await
+        self.with_last_seen(session.user, id.to_owned(), record).await
     }
 
     async fn with_last_seen(
         &self,
-        session: &Session,
+        user: UserNumber,
         id: OwnedDeviceId,
         record: DeviceRecord,
     ) -> Result<Device, DeviceError> {
-        let last_seen = self.store().device_seen(session.user, &id).await?;
+        let last_seen = self.store().device_seen(user, &id).await?;
         Ok(Device { id, display_name: record.display_name, last_seen })
     }
 
@@ -88,6 +102,22 @@ impl Accounts {
         Err(StoreError::Conflict.into())
     }
 
+    /// Puts the deletion of a device into a batch, with the settings of it that clients keep as account data.
+    /// Spec: MSC3890.
+    pub(crate) async fn put_device_deletion(
+        &self,
+        batch: &mut Batch,
+        user: UserNumber,
+        id: &DeviceId,
+        device: &DeviceRecord,
+    ) -> Result<(), StoreError> {
+        batch.delete_device(user, id, device)?;
+        for prefix in NOTIFICATION_SETTINGS {
+            self.put_account_data_deletion(batch, user, &format!("{prefix}{id}")).await?;
+        }
+        Ok(())
+    }
+
     /// Deletes devices of the session's user, who gives their password for it. Those that do not exist are gone
     /// already.
     #[tracing::instrument(skip_all, fields(user_id = %session.user_id, devices = ids.len()))]
@@ -99,8 +129,10 @@ impl Accounts {
     ) -> Result<(), DeviceError> {
         let parts = ids.iter().map(|id| id.as_str());
         let parts = std::iter::once(session.user_id.as_str()).chain(parts);
-        self.require_password(Operation::new("delete devices", parts), session, auth).await?;
-        Ok(self.delete_own_devices(session.user, |id| ids.contains(id)).await?)
+        let operation = Operation::new("delete devices", parts);
+        self.require_password(operation, Some(session), auth).await?;
+        let meant = |id: &DeviceId| ids.iter().any(|meant| meant == id);
+        Ok(self.delete_own_devices(session.user, meant).await?)
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use quick_cache::sync::Cache;
 use ruma::{
-    MilliSecondsSinceUnixEpoch,
+    MilliSecondsSinceUnixEpoch, UserId,
     api::{
         client::uiaa::{AuthData, AuthFlow, AuthType, UiaaInfo, UserIdentifier},
         error::{ErrorKind, StandardErrorBody},
@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use store::StoreError;
 
 use crate::{
-    Accounts, LoginError, PasswordError, Secret, Session, after, passwords::Verdict,
+    Accounts, LoginError, PasswordError, Secret, Session, after, login::Owner,
     usernames::existing_user_id,
 };
 
@@ -43,6 +43,11 @@ impl Operation {
         }
         Self(hash.finalize().into())
     }
+
+    /// The operation called `name` on the account of the session's user, or on one that its owner will name.
+    pub(crate) fn of_owner(name: &str, session: Option<&Session>) -> Self {
+        Self::new(name, session.map(|session| session.user_id.as_str()))
+    }
 }
 
 /// Why an operation may not go on.
@@ -54,6 +59,12 @@ pub enum InteractiveAuthError {
     /// Somebody else's password was given.
     #[error("the authentication is of another user")]
     OtherUser,
+    /// The account that was named is closed.
+    #[error("the account is deactivated")]
+    Deactivated,
+    /// The account that was named is locked.
+    #[error("the account is locked")]
+    Locked,
     /// A password could not be compared.
     #[error("{0}")]
     Password(#[from] PasswordError),
@@ -67,11 +78,34 @@ pub enum InteractiveAuthError {
 pub(crate) struct Passed {
     /// The registration token that was shown.
     pub(crate) registration_token: Option<String>,
+    /// The user whose password was given.
+    pub(crate) owner: Option<Owner>,
+}
+
+impl Passed {
+    /// With what was found out since.
+    fn and(self, more: Self) -> Self {
+        Self {
+            registration_token: more.registration_token.or(self.registration_token),
+            owner: more.owner.or(self.owner),
+        }
+    }
+}
+
+impl InteractiveSession {
+    fn complete(&mut self, stage: AuthType, found: Passed) {
+        if !self.completed.contains(&stage) {
+            self.completed.push(stage);
+        }
+        self.passed = std::mem::take(&mut self.passed).and(found);
+    }
 }
 
 #[derive(Debug)]
 struct InteractiveSession {
     operation: Operation,
+    /// The stages that are of use.
+    stages: Vec<AuthType>,
     expires_at: MilliSecondsSinceUnixEpoch,
     completed: Vec<AuthType>,
     passed: Passed,
@@ -86,15 +120,16 @@ impl InteractiveSessions {
         Self(Cache::new(MAX_SESSIONS))
     }
 
+    /// A session that is not too old and `meant`.
     fn find(
         &self,
         id: &str,
-        operation: Operation,
         now: MilliSecondsSinceUnixEpoch,
+        meant: impl Fn(&InteractiveSession) -> bool,
     ) -> Option<Arc<Mutex<InteractiveSession>>> {
         let found = self.0.get(id)?;
         let session = found.lock().unwrap_or_else(PoisonError::into_inner);
-        let valid = session.operation == operation && now < session.expires_at;
+        let valid = meant(&session) && now < session.expires_at;
         drop(session);
         valid.then_some(found)
     }
@@ -102,8 +137,19 @@ impl InteractiveSessions {
 
 /// What became of one stage.
 enum Stage {
-    Completed(AuthType),
+    Completed(AuthType, Passed),
     Failed(&'static str),
+}
+
+/// Whether a stage that was tried apart from its request is completed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StageOutcome {
+    /// It is: the client goes on.
+    Completed,
+    /// It is not, and can be tried again.
+    Failed(&'static str),
+    /// There is no such authentication under way, or this is no stage of it.
+    UnknownSession,
 }
 
 impl Accounts {
@@ -121,23 +167,19 @@ impl Accounts {
         let now = self.now();
         let (id, session) = match auth.session() {
             Some(id) => {
-                let Some(session) = self.0.interactive.find(id, operation, now) else {
+                let meant = |session: &InteractiveSession| session.operation == operation;
+                let Some(session) = self.0.interactive.find(id, now, meant) else {
                     return Err(self.challenge(operation, flows, Some("the session is unknown")));
                 };
                 (id.to_owned(), session)
             }
-            None => self.begin(operation),
+            None => self.begin(operation, flows),
         };
-        let mut token = None;
-        let stage = self.check_stage(flows, requester, auth, &mut token).await?;
+        let stage = self.check_stage(flows, requester, auth).await?;
         let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
         let failure = match stage {
-            Some(Stage::Completed(stage)) => {
-                if !session.completed.contains(&stage) {
-                    session.completed.push(stage);
-                }
-                session.passed.registration_token =
-                    token.or(session.passed.registration_token.take());
+            Some(Stage::Completed(stage, found)) => {
+                session.complete(stage, found);
                 None
             }
             Some(Stage::Failed(reason)) => Some(reason),
@@ -153,15 +195,45 @@ impl Accounts {
         Err(info(flows, id, session.completed.clone(), failure))
     }
 
-    /// Asks for the user's own password: for what a stolen access token alone must not be able to do.
-    pub async fn require_password(
+    /// Whether an authentication under way has a stage that is tried apart from its request.
+    /// Spec: client-server API, "Fallback".
+    pub fn has_stage(&self, session: &str, stage: &AuthType) -> bool {
+        let meant = |session: &InteractiveSession| session.stages.contains(stage);
+        self.0.interactive.find(session, self.now(), meant).is_some()
+    }
+
+    /// Tries a stage apart from its request, which the client sends again when it is completed.
+    /// Spec: client-server API, "Fallback".
+    pub async fn try_stage(&self, auth: &AuthData) -> Result<StageOutcome, InteractiveAuthError> {
+        let (Some(id), Some(stage)) = (auth.session(), auth.auth_type()) else {
+            return Ok(StageOutcome::UnknownSession);
+        };
+        let meant = |session: &InteractiveSession| session.stages.contains(&stage);
+        let Some(session) = self.0.interactive.find(id, self.now(), meant) else {
+            return Ok(StageOutcome::UnknownSession);
+        };
+        let flows = [AuthFlow::new(vec![stage])];
+        match self.check_stage(&flows, None, auth).await? {
+            Some(Stage::Completed(stage, found)) => {
+                session.lock().unwrap_or_else(PoisonError::into_inner).complete(stage, found);
+                Ok(StageOutcome::Completed)
+            }
+            Some(Stage::Failed(reason)) => Ok(StageOutcome::Failed(reason)),
+            None => Ok(StageOutcome::UnknownSession),
+        }
+    }
+
+    /// Asks for the user's own password: for what a stolen access token alone must not be able to do. Whoever has no
+    /// session names the account along with the password.
+    pub(crate) async fn require_password(
         &self,
         operation: Operation,
-        session: &Session,
+        session: Option<&Session>,
         auth: Option<&AuthData>,
-    ) -> Result<(), InteractiveAuthError> {
+    ) -> Result<Owner, InteractiveAuthError> {
         let flows = [AuthFlow::new(vec![AuthType::Password])];
-        self.authenticate_interactively(operation, &flows, Some(session), auth).await.map(drop)
+        let passed = self.authenticate_interactively(operation, &flows, session, auth).await?;
+        passed.owner.ok_or(InteractiveAuthError::OtherUser)
     }
 
     /// Checks what the client sent for one stage; `None` when it only asks how far it is.
@@ -170,60 +242,77 @@ impl Accounts {
         flows: &[AuthFlow],
         requester: Option<&Session>,
         auth: &AuthData,
-        token: &mut Option<String>,
     ) -> Result<Option<Stage>, InteractiveAuthError> {
         let Some(kind) = auth.auth_type() else { return Ok(None) };
         if !flows.iter().any(|flow| flow.stages.contains(&kind)) {
             return Ok(Some(Stage::Failed("this kind of authentication is not offered")));
         }
-        let failure = match (auth, requester) {
-            (AuthData::Dummy(_), _) => None,
-            (AuthData::RegistrationToken(shown), _) => {
+        let mut found = Passed::default();
+        let failure = match auth {
+            AuthData::Dummy(_) => None,
+            AuthData::RegistrationToken(shown) => {
                 if self.registration_token_is_valid(&shown.token).await? {
-                    *token = Some(shown.token.clone());
+                    found.registration_token = Some(shown.token.clone());
                     None
                 } else {
                     Some("the registration token is not valid")
                 }
             }
-            (AuthData::Password(shown), Some(requester)) => {
-                self.check_own_password(requester, &shown.identifier, &shown.password).await?
+            AuthData::Password(shown) => {
+                let (identifier, password) = (&shown.identifier, &shown.password);
+                match self.check_own_password(requester, identifier, password).await? {
+                    Ok(owner) => {
+                        found.owner = Some(owner);
+                        None
+                    }
+                    Err(reason) => Some(reason),
+                }
             }
             _ => Some("this kind of authentication is not offered"),
         };
-        Ok(Some(failure.map_or(Stage::Completed(kind), Stage::Failed)))
+        Ok(Some(failure.map_or(Stage::Completed(kind, found), Stage::Failed)))
     }
 
+    /// Whose password this is, or why it is nobody's. With a requester, it must be theirs.
     async fn check_own_password(
         &self,
-        requester: &Session,
+        requester: Option<&Session>,
         identifier: &UserIdentifier,
         password: &str,
-    ) -> Result<Option<&'static str>, InteractiveAuthError> {
+    ) -> Result<Result<Owner, &'static str>, InteractiveAuthError> {
         let UserIdentifier::Matrix(user) = identifier else {
-            return Ok(Some("users are known by their user ID only"));
+            return Ok(Err("users are known by their user ID only"));
         };
         let named = existing_user_id(&user.user, self.server_name());
-        let same =
-            |named: &ruma::UserId| named.as_str().eq_ignore_ascii_case(requester.user_id.as_str());
-        if !named.as_deref().is_some_and(same) {
-            return Err(InteractiveAuthError::OtherUser);
+        if let Some(requester) = requester {
+            let same =
+                |named: &UserId| named.as_str().eq_ignore_ascii_case(requester.user_id.as_str());
+            if !named.as_deref().is_some_and(same) {
+                return Err(InteractiveAuthError::OtherUser);
+            }
         }
-        match self.is_own_password(requester, password).await {
-            Ok(Verdict::Right) => Ok(None),
-            Ok(Verdict::Wrong) => Ok(Some("the password is wrong")),
+        let wanted = requester.map(|requester| &*requester.user_id).or(named.as_deref());
+        match self.check_password(wanted, password).await {
+            Ok(owner) => Ok(Ok(owner)),
+            Err(LoginError::WrongPassword | LoginError::WrongToken) => {
+                Ok(Err("the password is wrong"))
+            }
+            Err(LoginError::Deactivated) => Err(InteractiveAuthError::Deactivated),
+            Err(LoginError::Locked) => Err(InteractiveAuthError::Locked),
             Err(LoginError::Password(error)) => Err(error.into()),
             Err(LoginError::Store(error)) => Err(error.into()),
-            Err(LoginError::WrongPassword | LoginError::Deactivated) => {
-                Err(InteractiveAuthError::OtherUser)
-            }
         }
     }
 
-    fn begin(&self, operation: Operation) -> (String, Arc<Mutex<InteractiveSession>>) {
+    fn begin(
+        &self,
+        operation: Operation,
+        flows: &[AuthFlow],
+    ) -> (String, Arc<Mutex<InteractiveSession>>) {
         let id = Secret::random("uia", &mut rand::rng()).into_exposed();
         let session = Arc::new(Mutex::new(InteractiveSession {
             operation,
+            stages: flows.iter().flat_map(|flow| flow.stages.clone()).collect(),
             expires_at: after(self.now(), LIFETIME),
             completed: Vec::new(),
             passed: Passed::default(),
@@ -238,7 +327,7 @@ impl Accounts {
         flows: &[AuthFlow],
         failure: Option<&'static str>,
     ) -> InteractiveAuthError {
-        let (id, _) = self.begin(operation);
+        let (id, _) = self.begin(operation, flows);
         info(flows, id, Vec::new(), failure)
     }
 }
@@ -261,20 +350,15 @@ fn info(
 
 #[cfg(test)]
 mod tests {
-    use ruma::api::client::uiaa::{Dummy, MatrixUserIdentifier, Password};
+    use ruma::api::client::uiaa::Dummy;
 
     use super::*;
-    use crate::testing::accounts;
+    use crate::testing::{accounts, password};
 
     fn dummy(session: Option<String>) -> AuthData {
         let mut dummy = Dummy::new();
         dummy.session = session;
         AuthData::Dummy(dummy)
-    }
-
-    fn password(user: &str, password: &str) -> AuthData {
-        let user = UserIdentifier::Matrix(MatrixUserIdentifier::new(user.to_owned()));
-        AuthData::Password(Password::new(user, password.to_owned()))
     }
 
     fn required(outcome: Result<Passed, InteractiveAuthError>) -> UiaaInfo {
@@ -318,13 +402,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_stage_completed_apart_counts_when_the_request_comes_again() {
+        let (accounts, _) = accounts().await;
+        let operation = Operation::new("one", []);
+        let ask = async |auth: Option<AuthData>| {
+            accounts.authenticate_interactively(operation, &flows(), None, auth.as_ref()).await
+        };
+        let session = required(ask(None).await).session.unwrap();
+        assert!(accounts.has_stage(&session, &AuthType::Dummy));
+        assert!(!accounts.has_stage(&session, &AuthType::RegistrationToken));
+        assert!(!accounts.has_stage("made up", &AuthType::Dummy));
+        let again = AuthData::fallback_acknowledgement(session.clone());
+        required(ask(Some(again.clone())).await);
+
+        let outcome = accounts.try_stage(&dummy(Some(session.clone()))).await.unwrap();
+        assert_eq!(outcome, StageOutcome::Completed);
+        ask(Some(again)).await.unwrap();
+
+        let late = accounts.try_stage(&dummy(Some(session))).await.unwrap();
+        assert_eq!(late, StageOutcome::UnknownSession);
+    }
+
+    #[tokio::test]
     async fn only_ones_own_password_counts() {
         let (accounts, _) = accounts().await;
         let ada = accounts.with_user("ada").await;
         accounts.with_user("bo").await;
         let session = accounts.authenticate(ada.access_token.expose(), None).await.unwrap();
         let ask = async |auth: &AuthData| {
-            accounts.require_password(Operation::new("x", []), &session, Some(auth)).await
+            accounts.require_password(Operation::new("x", []), Some(&session), Some(auth)).await
         };
 
         let wrong = ask(&password("ada", "wrong")).await;

@@ -4,10 +4,15 @@
 //! `Debug`: those given out are [`Secret`]s.
 
 mod account_data;
+mod deactivation;
 mod devices;
 mod filters;
+mod guests;
 mod interactive;
 mod login;
+mod login_tokens;
+mod moderation;
+mod openid;
 mod passwords;
 mod profiles;
 mod push_rules;
@@ -28,10 +33,14 @@ use ruma::{MilliSecondsSinceUnixEpoch, OwnedServerName, ServerName, UserId};
 use store::{Store, UserNumber};
 
 pub use account_data::AccountDataError;
+pub use deactivation::{DeactivationError, SentEvents};
 pub use devices::{Device, DeviceError};
 pub use filters::FilterError;
-pub use interactive::{InteractiveAuthError, Operation};
+pub use interactive::{InteractiveAuthError, Operation, StageOutcome};
 pub use login::{LoginError, OtherDevices, PasswordChangeError};
+pub use login_tokens::LoginTokenError;
+pub use moderation::ModerationError;
+pub use openid::OpenIdError;
 pub use passwords::{PasswordCost, PasswordError};
 pub use profiles::{ProfileError, PropagateProfile};
 pub use push_rules::{PushRuleError, RuleStatus};
@@ -43,7 +52,7 @@ pub use registration_tokens::{RegistrationTokenError, RegistrationTokenLimits};
 pub use secret::Secret;
 pub use sessions::{AuthenticationError, NewDevice, NewSession, Session, Tokens};
 pub use shared_secret::{SharedSecretError, SharedSecretForm};
-pub use store::Role;
+pub use store::{Restrictions, Role, UserKind};
 pub use usernames::UsernameError;
 
 /// How the server deals with its users.
@@ -55,6 +64,10 @@ pub struct Settings {
     pub registration_tokens: Vec<Secret>,
     /// Lets whoever knows it register anybody, admins too; `None`: nobody can.
     pub shared_secret: Option<Secret>,
+    /// Whether guests may come.
+    pub guests: Guests,
+    /// How long a login token is good; `None`: none is given out.
+    pub login_token_lifetime: Option<Duration>,
     /// How long an access token is accepted that can be refreshed. Others are accepted until they are logged out.
     pub access_token_lifetime: Duration,
     /// What it costs to hash a password.
@@ -67,6 +80,8 @@ impl Default for Settings {
             registration: Registration::Closed,
             registration_tokens: Vec::new(),
             shared_secret: None,
+            guests: Guests::Refused,
+            login_token_lifetime: Some(Duration::from_mins(2)),
             access_token_lifetime: Duration::from_hours(1),
             password_cost: PasswordCost::default(),
         }
@@ -84,6 +99,15 @@ pub enum Registration {
     Open,
 }
 
+/// Whether guests may come. Spec: client-server API, "Guest Access".
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guests {
+    /// Nobody gets a guest's account. Those who have one keep it.
+    Refused,
+    /// Everybody gets one who asks.
+    Welcome,
+}
+
 /// The users of this server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Accounts(Arc<Inner>);
@@ -98,6 +122,8 @@ struct Inner {
     passwords: passwords::Passwords,
     interactive: interactive::InteractiveSessions,
     nonces: shared_secret::Nonces,
+    login_tokens: login_tokens::LoginTokens,
+    openid_key: tokio::sync::OnceCell<[u8; 32]>,
 }
 
 /// How often a change that met another is tried again before it fails.
@@ -127,6 +153,8 @@ impl Accounts {
             passwords,
             interactive,
             nonces,
+            login_tokens: login_tokens::LoginTokens::new(),
+            openid_key: tokio::sync::OnceCell::new(),
         })))
     }
 
@@ -167,7 +195,10 @@ mod testing {
     //! What all tests of this crate begin with.
 
     use protocol::FixedClock;
-    use ruma::server_name;
+    use ruma::{
+        api::client::uiaa::{AuthData, MatrixUserIdentifier, Password, UserIdentifier},
+        server_name,
+    };
 
     use super::*;
 
@@ -183,6 +214,12 @@ mod testing {
         let name = server_name!("hearth.test").to_owned();
         let accounts = Accounts::new(store, Arc::clone(&clock) as Arc<dyn Clock>, name, settings);
         (accounts.unwrap(), clock)
+    }
+
+    /// What passes a challenge with a password.
+    pub(crate) fn password(user: &str, password: &str) -> AuthData {
+        let user = UserIdentifier::Matrix(MatrixUserIdentifier::new(user.to_owned()));
+        AuthData::Password(Password::new(user, password.to_owned()))
     }
 
     impl Accounts {

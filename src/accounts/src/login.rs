@@ -1,11 +1,11 @@
 //! Logging in and out, and changing one's password.
 
-use ruma::UserId;
+use ruma::{DeviceId, OwnedUserId, UserId, api::client::uiaa::AuthData};
 use store::{Batch, DeviceRecord, StoreError, UserNumber, UserRecord, UserStatus};
 
 use crate::{
-    ATTEMPTS, Accounts, NewDevice, NewSession, PasswordError, Session, passwords::Verdict,
-    usernames::existing_user_id,
+    ATTEMPTS, Accounts, InteractiveAuthError, NewDevice, NewSession, Operation, PasswordError,
+    Session, passwords::Verdict, usernames::existing_user_id,
 };
 
 /// Why somebody was not let in.
@@ -14,9 +14,15 @@ pub enum LoginError {
     /// No such user, or not their password: which of the two is not told.
     #[error("the user name or password is wrong")]
     WrongPassword,
-    /// The password is right and the account is closed.
+    /// It is no login token, or was used, or is too old.
+    #[error("the login token is not valid")]
+    WrongToken,
+    /// The account is closed, and its password is gone with it.
     #[error("the account is deactivated")]
     Deactivated,
+    /// The password is right and the account is locked.
+    #[error("the account is locked")]
+    Locked,
     /// The password could not be compared.
     #[error("{0}")]
     Password(#[from] PasswordError),
@@ -31,12 +37,22 @@ pub enum PasswordChangeError {
     /// There is no such account.
     #[error("the user is unknown")]
     UnknownUser,
+    /// The user is to authenticate first.
+    #[error("{0}")]
+    Auth(#[from] InteractiveAuthError),
     /// The password cannot be had.
     #[error("{0}")]
     Password(#[from] PasswordError),
     /// The store failed.
     #[error("account store failed")]
     Store(#[from] StoreError),
+}
+
+/// Whom an account belongs to.
+#[derive(Debug, Clone)]
+pub(crate) struct Owner {
+    pub(crate) number: UserNumber,
+    pub(crate) user_id: OwnedUserId,
 }
 
 /// What happens to a user's other devices when the password changes.
@@ -61,16 +77,16 @@ impl Accounts {
     ) -> Result<NewSession, LoginError> {
         let user_id = existing_user_id(name, self.server_name());
         let user_id = user_id.as_deref();
-        let (number, user_id) = self.check_password(user_id, password).await?;
-        Ok(self.start_session(number, &user_id, device).await?)
+        let owner = self.check_password(user_id, password).await?;
+        Ok(self.start_session(owner.number, &owner.user_id, device).await?)
     }
 
-    /// The number and ID of the user whose password this is.
-    async fn check_password(
+    /// The user whose password this is.
+    pub(crate) async fn check_password(
         &self,
         user_id: Option<&UserId>,
         password: &str,
-    ) -> Result<(UserNumber, ruma::OwnedUserId), LoginError> {
+    ) -> Result<Owner, LoginError> {
         let found = match user_id {
             Some(user_id) => self.account_in_any_case(user_id).await?,
             None => None,
@@ -81,7 +97,10 @@ impl Accounts {
         match (record.status, verdict) {
             (UserStatus::Deactivated, _) => Err(LoginError::Deactivated),
             (UserStatus::Active, Verdict::Wrong) => Err(LoginError::WrongPassword),
-            (UserStatus::Active, Verdict::Right) => Ok((number, user_id)),
+            (UserStatus::Active, Verdict::Right) if record.restrictions.locked => {
+                Err(LoginError::Locked)
+            }
+            (UserStatus::Active, Verdict::Right) => Ok(Owner { number, user_id }),
         }
     }
 
@@ -89,7 +108,7 @@ impl Accounts {
     async fn account_in_any_case(
         &self,
         user_id: &UserId,
-    ) -> Result<Option<(UserNumber, ruma::OwnedUserId, UserRecord)>, StoreError> {
+    ) -> Result<Option<(UserNumber, OwnedUserId, UserRecord)>, StoreError> {
         let lower = user_id.localpart().to_ascii_lowercase();
         let lower = UserId::parse_with_server_name(lower, self.server_name()).ok();
         for candidate in [Some(user_id.to_owned()), lower].into_iter().flatten() {
@@ -98,17 +117,6 @@ impl Accounts {
             }
         }
         Ok(None)
-    }
-
-    /// Whether this is the password of the session's user.
-    pub(crate) async fn is_own_password(
-        &self,
-        session: &Session,
-        password: &str,
-    ) -> Result<Verdict, LoginError> {
-        let record = self.store().user(session.user).await?;
-        let hash = record.and_then(|record| record.password_hash);
-        Ok(self.0.passwords.verify(password, hash).await?)
     }
 
     /// Ends a session: its device goes with its tokens.
@@ -123,25 +131,44 @@ impl Accounts {
         self.delete_own_devices(session.user, |_| true).await
     }
 
-    /// Gives the session's user a new password.
-    #[tracing::instrument(skip_all, fields(user_id = %session.user_id))]
-    pub async fn change_password(
+    /// Gives a user a new password, who proves with the old one that the account is theirs. Whoever has no session
+    /// names the account along with the password.
+    /// Spec: client-server API, `POST /account/password`.
+    pub async fn change_own_password(
         &self,
-        session: &Session,
+        session: Option<&Session>,
         new_password: &str,
         others: OtherDevices,
+        auth: Option<&AuthData>,
+    ) -> Result<(), PasswordChangeError> {
+        let operation = Operation::of_owner("change password", session);
+        let owner = self.require_password(operation, session, auth).await?;
+        let kept = session.map(|session| &*session.device_id);
+        self.set_password(owner.number, new_password, others, kept).await?;
+        tracing::info!(user_id = %owner.user_id, "password changed");
+        Ok(())
+    }
+
+    /// Sets a user's password; of their devices, `kept` stays whatever happens to the others.
+    async fn set_password(
+        &self,
+        user: UserNumber,
+        new_password: &str,
+        others: OtherDevices,
+        kept: Option<&DeviceId>,
     ) -> Result<(), PasswordChangeError> {
         let hash = self.0.passwords.hash(new_password).await?;
         for _ in 0..ATTEMPTS {
-            let before = self.store().user(session.user).await?;
+            let before = self.store().user(user).await?;
+            let before = before.filter(|record| record.status == UserStatus::Active);
             let before = before.ok_or(PasswordChangeError::UnknownUser)?;
             let after = UserRecord { password_hash: Some(hash.clone()), ..before.clone() };
             let mut batch = Batch::new();
-            batch.change_user(session.user, &before, &after)?;
+            batch.change_user(user, &before, &after)?;
             if others == OtherDevices::LogOut {
-                for (id, device) in self.store().devices(session.user).await? {
-                    if id != session.device_id {
-                        batch.delete_device(session.user, &id, &device)?;
+                for (id, device) in self.store().devices(user).await? {
+                    if Some(&*id) != kept {
+                        self.put_device_deletion(&mut batch, user, &id, &device).await?;
                     }
                 }
             }
@@ -158,7 +185,7 @@ impl Accounts {
     pub(crate) async fn delete_own_devices(
         &self,
         user: UserNumber,
-        meant: impl Fn(&ruma::OwnedDeviceId) -> bool,
+        meant: impl Fn(&DeviceId) -> bool,
     ) -> Result<(), StoreError> {
         for _ in 0..ATTEMPTS {
             let devices = self.store().devices(user).await?;
@@ -166,7 +193,7 @@ impl Accounts {
                 devices.into_iter().filter(|(id, _)| meant(id)).collect();
             let mut batch = Batch::new();
             for (id, device) in &devices {
-                batch.delete_device(user, id, device)?;
+                self.put_device_deletion(&mut batch, user, id, device).await?;
             }
             if batch.is_empty() {
                 return Ok(());
@@ -237,7 +264,9 @@ mod tests {
             let one = accounts.with_user("ada").await;
             let two = accounts.log_in("ada", "secret", NewDevice::default()).await.unwrap();
             let session = accounts.authenticate(one.access_token.expose(), None).await.unwrap();
-            accounts.change_password(&session, "better", others).await.unwrap();
+            let auth = crate::testing::password("ada", "secret");
+            let session = Some(&*session);
+            accounts.change_own_password(session, "better", others, Some(&auth)).await.unwrap();
 
             accounts.authenticate(one.access_token.expose(), None).await.unwrap();
             let other = accounts.authenticate(two.access_token.expose(), None).await;
@@ -248,5 +277,28 @@ mod tests {
             ));
             log_in(&accounts, "ada", "better").await.unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn a_password_is_changed_without_a_session_by_who_knows_it() {
+        let (accounts, _) = accounts().await;
+        let ada = accounts.with_user("ada").await;
+        let change = async |auth: &AuthData| {
+            let others = OtherDevices::LogOut;
+            accounts.change_own_password(None, "better", others, Some(auth)).await
+        };
+        let wrong = change(&crate::testing::password("ada", "wrong")).await;
+        assert!(matches!(wrong, Err(PasswordChangeError::Auth(InteractiveAuthError::Required(_)))));
+        let nobody = change(&crate::testing::password("nobody", "secret")).await;
+        assert!(matches!(
+            nobody,
+            Err(PasswordChangeError::Auth(InteractiveAuthError::Required(_)))
+        ));
+
+        change(&crate::testing::password("ada", "secret")).await.unwrap();
+
+        log_in(&accounts, "ada", "better").await.unwrap();
+        let old = accounts.authenticate(ada.access_token.expose(), None).await;
+        assert!(matches!(old, Err(AuthenticationError::UnknownToken)));
     }
 }

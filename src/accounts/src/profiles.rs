@@ -5,7 +5,9 @@ use ruma::{
     profile::{ProfileFieldName, UserProfile},
 };
 use serde_json::Value;
-use store::{Batch, MemberField, PropagateTo, Propagation, RoomNumber, StoreError, UserNumber};
+use store::{
+    Batch, MemberField, PropagateTo, Propagation, RoomNumber, StoreError, UserNumber, UserStatus,
+};
 
 use crate::{ATTEMPTS, Accounts, Session};
 
@@ -75,9 +77,10 @@ fn check_name(field: &ProfileFieldName) -> Result<(), ProfileError> {
 }
 
 impl Accounts {
-    /// The profile of a user of this server.
+    /// The profile of a user of this server whose account is not closed.
     pub async fn profile(&self, user_id: &UserId) -> Result<UserProfile, ProfileError> {
         let account = self.account(user_id).await?;
+        let account = account.filter(|(_, record)| record.status == UserStatus::Active);
         let (number, _) = account.ok_or_else(|| ProfileError::UnknownUser(user_id.to_owned()))?;
         Ok(self.store().profile(number).await?)
     }

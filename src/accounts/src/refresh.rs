@@ -10,6 +10,9 @@ pub enum RefreshError {
     /// It belongs to no session, or was used and replaced.
     #[error("the refresh token is unknown")]
     UnknownToken,
+    /// The account is locked.
+    #[error("the account is locked")]
+    Locked,
     /// The store failed.
     #[error("session store failed")]
     Store(#[from] StoreError),
@@ -30,6 +33,10 @@ impl Accounts {
             };
             let used = device.tokens.iter().find(|pair| pair.refresh == Some(token));
             let used = used.ok_or(RefreshError::UnknownToken)?.clone();
+            let record = self.store().user(owner.user).await?;
+            if record.is_some_and(|record| record.restrictions.locked) {
+                return Err(RefreshError::Locked);
+            }
 
             // Using the pair confirms it; what it replaced, and a replacement that never arrived, end now.
             let used = TokenPair { state: PairState::Confirmed, ..used };

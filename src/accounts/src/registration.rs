@@ -4,7 +4,7 @@ use ruma::{
     OwnedUserId, UserId,
     api::client::uiaa::{AuthData, AuthFlow, AuthType},
 };
-use store::{Batch, Role, StoreError, UserRecord, UserStatus};
+use store::{Batch, Restrictions, Role, StoreError, UserKind, UserRecord, UserStatus};
 
 use crate::{
     ATTEMPTS, Accounts, InteractiveAuthError, NewDevice, NewSession, Operation, PasswordError,
@@ -21,6 +21,8 @@ pub struct RegistrationForm {
     pub password: Option<Secret>,
     /// How they authenticate.
     pub auth: Option<AuthData>,
+    /// The access token of the guest whose account it is to become.
+    pub guest_token: Option<Secret>,
     /// What to do next.
     pub then: AfterRegistration,
 }
@@ -49,12 +51,18 @@ pub enum RegistrationError {
     /// Nobody may register by themselves.
     #[error("registration is disabled")]
     Disabled,
+    /// No guests may come.
+    #[error("guests are not allowed")]
+    NoGuests,
     /// The name cannot be had by anybody.
     #[error("{0}")]
     Username(#[from] UsernameError),
     /// Somebody has the name, or had it.
     #[error("{0} is taken")]
     Taken(OwnedUserId),
+    /// The token is no guest's whose user name was given.
+    #[error("the guest's access token is not that of this user name")]
+    NotThatGuest,
     /// The password is missing.
     #[error("a password is required")]
     NoPassword,
@@ -78,6 +86,7 @@ pub struct NewUser {
     username: String,
     password: Option<Secret>,
     role: Role,
+    kind: UserKind,
     display_name: Option<String>,
     registration_token: Option<String>,
     then: AfterRegistration,
@@ -90,6 +99,7 @@ impl NewUser {
             username: username.into(),
             password: None,
             role: Role::User,
+            kind: UserKind::Registered,
             display_name: None,
             registration_token: None,
             then: AfterRegistration::Nothing,
@@ -106,6 +116,11 @@ impl NewUser {
     #[must_use]
     pub fn role(self, role: Role) -> Self {
         Self { role, ..self }
+    }
+
+    /// Who is a guest.
+    pub(crate) fn guest(self) -> Self {
+        Self { kind: UserKind::Guest, ..self }
     }
 
     /// With a display name, instead of the user name.
@@ -130,15 +145,25 @@ impl Accounts {
             Registration::Open => AuthType::Dummy,
         };
         // Before the authentication, which may be laborious: clients tell their user at once.
-        if let Some(username) = &form.username {
-            self.check_available(username).await?;
-        }
+        let guest = match (&form.username, &form.guest_token) {
+            (username, Some(token)) => {
+                Some(self.guest_to_register(username.as_deref(), token).await?)
+            }
+            (Some(username), None) => {
+                self.check_available(username).await?;
+                None
+            }
+            (None, None) => None,
+        };
         let operation = Operation::new("register", []);
         let flows = [AuthFlow::new(vec![stage])];
         let passed =
             self.authenticate_interactively(operation, &flows, None, form.auth.as_ref()).await?;
-        let Passed { registration_token } = passed;
+        let Passed { registration_token, .. } = passed;
         let password = form.password.ok_or(RegistrationError::NoPassword)?;
+        if let Some(guest) = guest {
+            return self.register_guest(&guest, password, registration_token, form.then).await;
+        }
         let username = form.username.unwrap_or_else(new_username);
         let user = NewUser::new(username).password(password.into_exposed());
         self.create_user(NewUser { registration_token, then: form.then, ..user }).await
@@ -174,7 +199,9 @@ impl Accounts {
         let record = UserRecord {
             password_hash,
             role: user.role,
+            kind: user.kind,
             status: UserStatus::Active,
+            restrictions: Restrictions::default(),
             created_at: self.now(),
         };
         for _ in 0..ATTEMPTS {
@@ -223,7 +250,7 @@ impl Accounts {
 }
 
 /// A name for somebody who wished for none. Ten random letters: nobody else has it.
-fn new_username() -> String {
+pub(crate) fn new_username() -> String {
     random_name(b"abcdefghijklmnopqrstuvwxyz", 10, &mut rand::rng())
 }
 
@@ -242,6 +269,7 @@ mod tests {
             username: Some(username.to_owned()),
             password: Some(Secret::new("secret")),
             auth: Some(AuthData::Dummy(Dummy::new())),
+            guest_token: None,
             then: AfterRegistration::LogIn(NewDevice::default()),
         }
     }

@@ -11,8 +11,8 @@ use std::{
 
 use ruma::{DeviceId, MilliSecondsSinceUnixEpoch, OwnedDeviceId, OwnedUserId, UserId};
 use store::{
-    Batch, DeviceRecord, LastSeen, PairState, Role, StoreError, TokenHash, TokenPair, UserNumber,
-    UserStatus,
+    Batch, DeviceRecord, LastSeen, PairState, Restrictions, Role, StoreError, TokenHash, TokenPair,
+    UserKind, UserNumber, UserStatus,
 };
 
 use crate::{ATTEMPTS, Accounts, Secret, after, secret::random_name, session_cache::Cached};
@@ -31,6 +31,10 @@ pub struct Session {
     pub device_id: OwnedDeviceId,
     /// What the user may do on the server.
     pub role: Role,
+    /// Whether the user is a guest.
+    pub kind: UserKind,
+    /// What an administrator took from the user. Whoever serves requests sees to it.
+    pub restrictions: Restrictions,
 }
 
 /// Why an access token is not accepted.
@@ -139,6 +143,8 @@ impl Accounts {
                 user: owner.user,
                 device_id: owner.device_id,
                 role: user.role,
+                kind: user.kind,
+                restrictions: user.restrictions,
             });
             let cached = Arc::new(Cached { session, expires_at: pair.expires_at, epoch, seen });
             self.0.sessions.insert(token, Arc::clone(&cached));

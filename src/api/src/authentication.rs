@@ -16,7 +16,7 @@ use ruma::{
     },
 };
 
-use crate::{MatrixError, incoming::Incoming};
+use crate::{MatrixError, incoming::Incoming, standing::Standing};
 
 /// A user's session whose access token came with the request.
 #[derive(Clone, Debug)]
@@ -44,6 +44,17 @@ impl Requester {
             return Ok(());
         }
         Err(MatrixError::forbidden("this is another user's"))
+    }
+
+    /// Fails for a user who is suspended: they do nothing that others see.
+    /// Spec: client-server API, "Account suspension".
+    pub(crate) fn must_not_be_suspended(&self) -> Result<(), MatrixError> {
+        Standing::EVERYBODY.without_suspended().check(&self.0)
+    }
+
+    /// Fails for a guest. Spec: client-server API, "Guest Access".
+    pub(crate) fn must_not_be_guest(&self) -> Result<(), MatrixError> {
+        Standing::EVERYBODY.without_guests().check(&self.0)
     }
 }
 
@@ -76,6 +87,9 @@ pub trait Authentication: AuthScheme {
     /// The handler's second argument.
     type Caller: Caller;
 
+    /// Whether nobody is served without a session.
+    const NEEDS_SESSION: bool = false;
+
     /// Reads and checks the credentials of a request.
     fn caller(
         incoming: &Incoming,
@@ -84,30 +98,32 @@ pub trait Authentication: AuthScheme {
 
 /// Whoever sends a request.
 pub trait Caller: Send + 'static {
-    /// The user whose rate limits apply; `None` leaves those of the address.
-    fn user_id(&self) -> Option<&UserId>;
+    /// The session whose standing and rate limits count; `None` leaves the limits of the address.
+    fn session(&self) -> Option<&Session>;
 }
 
 impl Caller for Requester {
-    fn user_id(&self) -> Option<&UserId> {
-        Some(&self.0.user_id)
+    fn session(&self) -> Option<&Session> {
+        Some(&self.0)
     }
 }
 
 impl Caller for Option<Requester> {
-    fn user_id(&self) -> Option<&UserId> {
-        self.as_ref().and_then(Caller::user_id)
+    fn session(&self) -> Option<&Session> {
+        self.as_ref().map(Requester::session)
     }
 }
 
 impl Caller for () {
-    fn user_id(&self) -> Option<&UserId> {
+    fn session(&self) -> Option<&Session> {
         None
     }
 }
 
 impl Authentication for AccessToken {
     type Caller = Requester;
+
+    const NEEDS_SESSION: bool = true;
 
     async fn caller(incoming: &Incoming) -> Result<Requester, MatrixError> {
         optional_requester(incoming).await?.ok_or_else(missing_token)

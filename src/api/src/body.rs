@@ -62,6 +62,8 @@ pub(crate) async fn read(
         (BodyKind::Json, EmptyBody::IsEmptyObject) if body.is_empty() => {
             Ok(Bytes::from_static(b"{}"))
         }
+        // A parser that passes over a string does not look at its bytes.
+        (BodyKind::Json, _) if str::from_utf8(&body).is_err() => Err(MatrixError::not_json()),
         (BodyKind::Json, _) if first == Some(&b'{') => Ok(body),
         (BodyKind::Json, _) => Err(MatrixError::not_an_object(&body)),
     }

@@ -13,6 +13,7 @@ use ruma::api::{
 use crate::{
     Authentication, MatrixError, RateClass,
     incoming::{self, Incoming},
+    standing::Standing,
 };
 
 /// The endpoints of a service: `Endpoints::new(service).at(Service::handler)`.
@@ -48,6 +49,7 @@ pub struct Settings {
     pub(crate) body_limit: Option<usize>,
     pub(crate) empty_body: EmptyBody,
     pub(crate) wait: Wait,
+    pub(crate) standing: Standing,
 }
 
 /// What a body holds.
@@ -134,6 +136,7 @@ impl<S: Clone + Send + Sync + 'static> Endpoints<S> {
         if R::RATE_LIMITED && settings.class.is_none() {
             settings.class = Some(RateClass::Default);
         }
+        settings.standing = Standing::required_by::<R>();
         let service = self.service.clone();
         let call = move |incoming: Incoming| {
             let (service, handler) = (service.clone(), handler.clone());

@@ -53,6 +53,13 @@ impl MatrixError {
         Self::new(StatusCode::NOT_FOUND, ErrorKind::NotFound, message)
     }
 
+    /// The account is locked; its session is kept. ruma adds that the logout is a soft one.
+    /// Spec: client-server API, "Account locking".
+    pub fn locked() -> Self {
+        let message = "this account is locked";
+        Self::new(StatusCode::UNAUTHORIZED, ErrorKind::UserLocked, message)
+    }
+
     /// A fault of ours. The cause is logged here with its sources, once; the client learns nothing about it.
     #[track_caller]
     pub fn internal(cause: &(dyn Error + 'static)) -> Self {

@@ -72,6 +72,9 @@ impl Incoming {
     /// Authenticates the caller and counts the request against its limit, before the body is read.
     pub(crate) async fn admit<A: Authentication>(&self) -> Result<A::Caller, MatrixError> {
         let caller = A::caller(self).await?;
+        if let Some(session) = caller.session() {
+            self.settings.standing.check(session)?;
+        }
         self.limit_rate(&caller)?;
         Ok(caller)
     }
@@ -83,7 +86,8 @@ impl Incoming {
 
     fn limit_rate(&self, caller: &impl Caller) -> Result<(), MatrixError> {
         let Some(class) = self.settings.class else { return Ok(()) };
-        let key = caller.user_id().map_or(Key::Address(self.address), Key::User);
+        let key = caller.session();
+        let key = key.map_or(Key::Address(self.address), |session| Key::User(&session.user_id));
         self.shared.rate_limits.check(class, &key).map_err(MatrixError::limit_exceeded)
     }
 

@@ -15,6 +15,7 @@ mod request_id;
 mod routes;
 mod shutdown;
 mod stand_in;
+mod standing;
 
 pub mod admin;
 pub mod client;

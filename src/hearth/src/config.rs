@@ -6,8 +6,9 @@ mod secret;
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use api::{Network, Rates, Resource};
-use ruma::{OwnedServerName, RoomVersionId, server_name};
+use ruma::{OwnedServerName, OwnedUserId, RoomVersionId, server_name};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 pub(crate) use load::{check, load};
 pub(crate) use secret::Secret;
@@ -17,6 +18,7 @@ pub(crate) use secret::Secret;
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Config {
     pub(crate) server: Server,
+    pub(crate) well_known: WellKnown,
     pub(crate) listeners: Listeners,
     pub(crate) registration: Registration,
     pub(crate) sessions: Sessions,
@@ -38,6 +40,30 @@ pub(crate) struct Server {
     pub(crate) data_dir: PathBuf,
     /// The URL clients shall use, told by `/.well-known/matrix/client`; without it there is no such file.
     pub(crate) client_base_url: Option<String>,
+}
+
+/// What else stands in the files of `/.well-known/matrix`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct WellKnown {
+    /// More keys of the file for clients.
+    pub(crate) client: Map<String, Value>,
+    /// Where other servers shall connect; without it there is no such file.
+    pub(crate) server: Option<OwnedServerName>,
+    /// A page with help for users.
+    pub(crate) support_page: Option<String>,
+    /// Whom to turn to.
+    pub(crate) contacts: Vec<Contact>,
+}
+
+/// Somebody to turn to.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Contact {
+    /// `m.role.admin`, `m.role.security` or a name of one's own.
+    pub(crate) role: String,
+    pub(crate) matrix_id: Option<OwnedUserId>,
+    pub(crate) email_address: Option<String>,
 }
 
 /// Where to listen.
@@ -69,6 +95,8 @@ pub(crate) struct Registration {
     pub(crate) require_token: bool,
     /// Registration tokens, each good any number of times.
     pub(crate) tokens: Vec<Secret>,
+    /// Whether guests may come.
+    pub(crate) allow_guests: bool,
     /// The secret that lets tools register accounts at `/_synapse/admin/v1/register`.
     pub(crate) shared_secret: Option<Secret>,
 }
@@ -80,6 +108,11 @@ pub(crate) struct Sessions {
     /// How long an access token is accepted that its client can refresh; others are until logout.
     #[serde(with = "seconds")]
     pub(crate) access_token_seconds: Duration,
+    /// Whether users get tokens that log another device in.
+    pub(crate) login_tokens: bool,
+    /// How long such a token is good.
+    #[serde(with = "seconds")]
+    pub(crate) login_token_seconds: Duration,
 }
 
 /// What is written to standard error.
@@ -183,7 +216,11 @@ fn public_resources() -> Vec<Resource> {
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self { access_token_seconds: Duration::from_hours(1) }
+        Self {
+            access_token_seconds: Duration::from_hours(1),
+            login_tokens: true,
+            login_token_seconds: Duration::from_mins(2),
+        }
     }
 }
 

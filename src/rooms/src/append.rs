@@ -8,6 +8,7 @@ use store::{RoomHead, StoreError, TransactionKey};
 
 use crate::assembly::{Assembly, Draft};
 use crate::cell::RoomCell;
+use crate::guests::GuestsAffected;
 use crate::{RoomError, Rooms, StoredEvent};
 
 /// How often a commit is built again after others changed what it was built on.
@@ -31,6 +32,7 @@ impl Rooms {
         also: impl Fn(&mut Assembly<'_>) -> Result<(), RoomError>,
     ) -> Result<Vec<Arc<StoredEvent>>, RoomError> {
         self.number_names(drafts).await?;
+        let guests = self.guests_affected(cell.number, drafts).await?;
         for _ in 0..ATTEMPTS {
             let mut writer = cell.writer.lock().await;
             let (head, generation) = writer.current(self.store(), cell.number).await?;
@@ -39,12 +41,20 @@ impl Rooms {
                 assembly.add(draft.clone()).await?;
             }
             also(&mut assembly)?;
+            if guests == GuestsAffected::Leaving {
+                assembly.batch.close_to_guests(cell.number)?;
+            }
             let (batch, head, events): (_, RoomHead, _) = assembly.finish()?;
             let ticket = self.store().submit(batch);
             writer.advance(head);
             drop(writer);
             match ticket.await {
-                Ok(_) => return Ok(events),
+                Ok(_) => {
+                    if guests == GuestsAffected::Joining {
+                        self.recheck_guests(cell.number).await?;
+                    }
+                    return Ok(events);
+                }
                 Err(StoreError::Conflict) => cell.writer.lock().await.refused(generation),
                 Err(error) => return Err(error.into()),
             }

@@ -54,7 +54,7 @@ struct ClientEvent<'a> {
 
 impl Rooms {
     /// An event as `viewer` sees it, with what the specification has servers add under `unsigned`. A redacted event
-    /// is shown redacted.
+    /// is shown redacted, and so is one whose sender had it erased before the viewer came.
     /// Spec: client-server API, "Room event format" and "Aggregations of child events".
     pub async fn client_event(
         &self,
@@ -67,7 +67,7 @@ impl Rooms {
         }
         let (pdu, mut unsigned) = self.as_it_is_now(viewer, event).await?;
         if event.pdu.state_key.is_none() {
-            let is_redacted = unsigned.contains_key("redacted_because");
+            let is_redacted = !Arc::ptr_eq(&pdu, &event.pdu);
             let edits = if is_redacted { Edits::Ignored } else { Edits::Shown };
             let relations = self.aggregations(viewer, event, edits).await?;
             if !relations.is_empty() {
@@ -101,19 +101,24 @@ impl Rooms {
         to_value(&pdu, unsigned)
     }
 
-    /// An event after any redaction, with its `unsigned`.
+    /// An event after any redaction or erasure, with its `unsigned`.
     async fn as_it_is_now(
         &self,
         viewer: Viewer<'_>,
         event: &StoredEvent,
     ) -> Result<(Arc<Pdu>, Map<String, Value>), RoomError> {
         let mut unsigned = self.unsigned(viewer, event).await?;
-        let Some(redaction) = self.store().redaction(event.number).await? else {
+        let redaction = self.store().redaction(event.number).await?;
+        if redaction.is_none() && !self.is_erased_for(viewer.user_id, event).await? {
             return Ok((Arc::clone(&event.pdu), unsigned));
-        };
+        }
         let rules = self.rules_of(event.record.room).await?;
         let damaged = |error: redaction::RedactionError| RoomError::Damaged(error.to_string());
         let pdu = redaction::redacted(&event.pdu, &rules).map_err(damaged)?;
+        let Some(redaction) = redaction else {
+            unsigned.remove("prev_content");
+            return Ok((Arc::new(pdu), unsigned));
+        };
         let because = self.event(redaction).await?;
         let because = to_value(&because.pdu, self.unsigned(viewer, &because).await?)?;
         unsigned.remove("prev_content");

@@ -26,6 +26,9 @@ pub enum RoomError {
     /// The room's rules do not allow it.
     #[error("{0}")]
     Forbidden(String),
+    /// A guest may not join the room.
+    #[error("guests may not join this room")]
+    GuestsForbidden,
     /// What was sent makes no sense as an event of its type.
     #[error("{0}")]
     Malformed(String),

@@ -5,6 +5,7 @@ use ruma::events::room::member::MembershipState;
 use ruma::events::{StateEventType, TimelineEventType};
 use ruma::{RoomId, UserId};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use store::{MemberField, Membership};
 
@@ -50,11 +51,16 @@ impl Change {
 
 /// The membership that an `m.room.member` event states; `None` when it states none.
 pub(crate) fn of(event: &Pdu) -> Option<Membership> {
+    stated(&event.content)
+}
+
+/// The membership that the content of an `m.room.member` event states; `None` when it states none.
+pub(crate) fn stated(content: &RawValue) -> Option<Membership> {
     #[derive(Deserialize)]
     struct Content {
         membership: MembershipState,
     }
-    let content: Content = event.content_as().ok()?;
+    let content: Content = serde_json::from_str(content.get()).ok()?;
     Some(Membership::from(&content.membership))
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use protocol::{Clock, SigningKey};
 use quick_cache::sync::Cache;
 use ruma::{OwnedServerName, RoomVersionId, ServerName};
-use store::{EventNumber, RoomNumber, Store};
+use store::{EventNumber, Observer, RoomNumber, Store};
 use tokio::sync::Notify;
 
 use crate::StoredEvent;
 use crate::cell::RoomCell;
+use crate::departures::Departures;
 use crate::event::{ByWeight, EventCache};
 use crate::presence::{Presence, Tracking};
 use crate::typing::Typing;
@@ -51,6 +52,7 @@ struct Inner {
     typing: Typing,
     presence: Presence,
     propagations: Notify,
+    departures: Arc<Departures>,
 }
 
 /// How many rooms' writers are kept in memory.
@@ -74,6 +76,8 @@ impl Rooms {
         let cells = Cache::new(CELLS);
         let typing = Typing::new();
         let presence = Presence::new(settings.presence);
+        let departures = Arc::new(Departures::default());
+        store.observe(Arc::clone(&departures) as Arc<dyn Observer>);
         Self(Arc::new(Inner {
             store,
             server_name,
@@ -85,6 +89,7 @@ impl Rooms {
             typing,
             presence,
             propagations: Notify::new(),
+            departures,
         }))
     }
 
@@ -121,6 +126,10 @@ impl Rooms {
     /// What the administrator decided.
     pub fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    pub(crate) fn departures(&self) -> &Departures {
+        &self.0.departures
     }
 
     pub(crate) fn signing_key(&self) -> &SigningKey {

@@ -8,10 +8,12 @@ use ruma::{
     DeviceId, OwnedEventId, OwnedRoomId, RoomVersionId, UserId, owned_server_name, user_id,
 };
 use serde_json::{Map, Value, json};
-use store::Store;
+use store::{Batch, Restrictions, Role, Store, UserKind, UserRecord, UserStatus};
 
 use crate::create::raw;
-use crate::{CreateRoom, Invitation, Message, Preset, RoomError, Rooms, Settings};
+use crate::{
+    CreateRoom, Invitation, MembershipChange, Message, Preset, RoomError, Rooms, Settings,
+};
 
 pub(crate) fn ada() -> &'static UserId {
     user_id!("@ada:hearth.test")
@@ -69,4 +71,28 @@ pub(crate) async fn send(
 pub(crate) async fn say(rooms: &Rooms, room: &OwnedRoomId, body: &str) -> OwnedEventId {
     let content = json!({ "msgtype": "m.text", "body": body });
     send(rooms, room, ada(), body, content).await.unwrap()
+}
+
+pub(crate) async fn join(
+    rooms: &Rooms,
+    room: &OwnedRoomId,
+    user: &UserId,
+) -> Result<(), RoomError> {
+    rooms.change_membership(room, user, user, MembershipChange::Join, None).await
+}
+
+/// Makes an account for a user.
+pub(crate) async fn registered(rooms: &Rooms, user: &UserId, kind: UserKind) {
+    let record = UserRecord {
+        password_hash: None,
+        role: Role::User,
+        kind,
+        status: UserStatus::Active,
+        restrictions: Restrictions::default(),
+        created_at: rooms.clock().now(),
+    };
+    let number = rooms.store().number_user(user).await.unwrap();
+    let mut batch = Batch::new();
+    batch.create_user(number, &record).unwrap();
+    rooms.store().commit(batch).await.unwrap();
 }

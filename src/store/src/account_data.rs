@@ -6,7 +6,8 @@
 //! | `account_data_change` | user number, stream position, room number, type | nothing |
 //!
 //! Room number 0 stands for the account itself: no room has it. Each entry stands once in the index of changes, at
-//! its last change, so reading what changed costs what changed.
+//! its last change, so reading what changed costs what changed. An entry that was deleted stays as an empty object, so
+//! that readers are told.
 
 use std::ops::Bound;
 
@@ -44,6 +45,14 @@ pub struct AccountData {
 impl AccountData {
     /// The most bytes a content may have.
     pub const MAX_CONTENT: usize = 65_536;
+
+    /// The content of an entry that was deleted. Spec: MSC3391.
+    pub const DELETED: &str = "{}";
+
+    /// Whether the entry was deleted.
+    pub fn is_deleted(&self) -> bool {
+        self.content.get() == Self::DELETED
+    }
 }
 
 fn key(user: UserNumber, room: Option<RoomNumber>, kind: &str) -> Vec<u8> {
@@ -91,7 +100,7 @@ fn room_and_kind(
 }
 
 impl Store {
-    /// One entry of a user's account data, of a room or of the account.
+    /// One entry of a user's account data, of a room or of the account, deleted or not.
     pub async fn account_data(
         &self,
         user: UserNumber,
@@ -102,12 +111,12 @@ impl Store {
         found.map(|value| entry(room.unwrap_or(GLOBAL), kind, &value)).transpose()
     }
 
-    /// All account data of a user, of the account first and then by room.
+    /// All account data of a user that is not deleted, of the account first and then by room.
     pub async fn all_account_data(&self, user: UserNumber) -> Result<Vec<AccountData>, StoreError> {
         self.account_data_under(Key::new().user(user)).await
     }
 
-    /// All account data of a user of one room.
+    /// All account data of a user of one room that is not deleted.
     pub async fn room_account_data(
         &self,
         user: UserNumber,
@@ -155,7 +164,10 @@ impl Store {
             let (room, kind) = room_and_kind(ACCOUNT_DATA, reader)?;
             entry(room, kind, &value)
         };
-        entries.into_iter().map(read).collect()
+        let kept = |read: &Result<AccountData, StoreError>| {
+            read.as_ref().map_or(true, |entry| !entry.is_deleted())
+        };
+        entries.into_iter().map(read).filter(kept).collect()
     }
 }
 
@@ -190,6 +202,13 @@ impl Batch {
         self.put_stamped(ACCOUNT_DATA_CHANGE, change, stamp(8), Vec::new(), None)?;
         self.announce(Change::AccountData(user));
         Ok(())
+    }
+
+    /// Removes an entry of a user whom nobody will tell of it.
+    pub fn erase_account_data(&mut self, user: UserNumber, entry: &AccountData) {
+        self.remove(ACCOUNT_DATA, key(user, entry.room, &entry.kind));
+        let change = change_key(user, entry.position, entry.room, &entry.kind);
+        self.remove(ACCOUNT_DATA_CHANGE, change);
     }
 }
 
@@ -244,6 +263,30 @@ mod tests {
         assert_eq!(of_room.len(), 1);
         assert_eq!(of_room[0].content.get(), r#"{"of":"room"}"#);
         assert!(store.all_account_data(UserNumber(8)).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_deleted_entry_is_told_and_not_listed() {
+        let store = Store::in_memory().await;
+        let first = set(&store, Some(ROOM), "x", r#"{"a":1}"#).await;
+        let second = set(&store, Some(ROOM), "x", AccountData::DELETED).await;
+
+        assert_eq!(changed(&store, first, second).await, ["x {}"]);
+        assert!(store.all_account_data(ADA).await.unwrap().is_empty());
+        assert!(store.room_account_data(ADA, ROOM).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_erased_entry_leaves_nothing() {
+        let store = Store::in_memory().await;
+        let position = set(&store, None, "x", r#"{"a":1}"#).await;
+        let entry = store.account_data(ADA, None, "x").await.unwrap().unwrap();
+        let mut batch = Batch::new();
+        batch.erase_account_data(ADA, &entry);
+        store.commit(batch).await.unwrap();
+
+        assert!(store.account_data(ADA, None, "x").await.unwrap().is_none());
+        assert!(changed(&store, StreamPosition::START, position).await.is_empty());
     }
 
     #[tokio::test]

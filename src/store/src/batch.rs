@@ -19,6 +19,8 @@ pub enum Change {
     AccountData(UserNumber),
     /// A user's sessions changed: something was logged out or deactivated.
     Sessions(UserNumber),
+    /// Somebody is to be seen out of rooms.
+    Departures,
 }
 
 /// One of the stream positions that a batch will get when it is committed. A batch gets as many consecutive positions

@@ -48,7 +48,7 @@ impl News {
             Change::AccountData(user) => {
                 self.users.insert(user);
             }
-            Change::Sessions(_) => {}
+            Change::Sessions(_) | Change::Departures => {}
         }
     }
 

@@ -1,11 +1,9 @@
 //! One's own account. Spec: client-server API, "Account management" and "Current account information".
 
-use accounts::{Accounts, Operation, OtherDevices};
-use ruma::api::client::account::{change_password, get_3pids, whoami};
+use accounts::{Accounts, OtherDevices, SentEvents, UserKind};
+use ruma::api::client::account::{ThirdPartyIdRemovalStatus, change_password, deactivate, whoami};
 
-use crate::{
-    Endpoints, MatrixError, RateClass, Requester, Settings, authentication::missing_token,
-};
+use crate::{Endpoints, MatrixError, RateClass, Requester, Settings};
 
 /// The requester's account.
 #[derive(Clone)]
@@ -20,7 +18,8 @@ impl Account {
         requester: Requester,
         _: whoami::v3::Request,
     ) -> Result<whoami::v3::Response, MatrixError> {
-        let mut response = whoami::v3::Response::new(requester.user_id().to_owned(), false);
+        let is_guest = requester.session().kind == UserKind::Guest;
+        let mut response = whoami::v3::Response::new(requester.user_id().to_owned(), is_guest);
         response.device_id = Some(requester.device_id().to_owned());
         Ok(response)
     }
@@ -31,23 +30,24 @@ impl Account {
         requester: Option<Requester>,
         request: change_password::v3::Request,
     ) -> Result<change_password::v3::Response, MatrixError> {
-        // Without a token one would prove an email address, and we know of none.
-        let requester = requester.ok_or_else(missing_token)?;
-        let session = requester.session();
-        let operation = Operation::new("change password", [requester.user_id().as_str()]);
-        self.accounts.require_password(operation, session, request.auth.as_ref()).await?;
+        let session = requester.as_ref().map(Requester::session);
         let others = if request.logout_devices { OtherDevices::LogOut } else { OtherDevices::Keep };
-        self.accounts.change_password(session, &request.new_password, others).await?;
+        let (password, auth) = (&request.new_password, request.auth.as_ref());
+        self.accounts.change_own_password(session, password, others, auth).await?;
         Ok(change_password::v3::Response::new())
     }
 
-    /// The email addresses and phone numbers of the account: none can be added.
-    async fn third_party_ids(
+    /// Closes the account for good.
+    async fn deactivate(
         self,
-        _: Requester,
-        _: get_3pids::v3::Request,
-    ) -> Result<get_3pids::v3::Response, MatrixError> {
-        Ok(get_3pids::v3::Response::new(Vec::new()))
+        requester: Option<Requester>,
+        request: deactivate::v3::Request,
+    ) -> Result<deactivate::v3::Response, MatrixError> {
+        let session = requester.as_ref().map(Requester::session);
+        let sent = if request.erase { SentEvents::Erase } else { SentEvents::Keep };
+        self.accounts.deactivate_own(session, sent, request.auth.as_ref()).await?;
+        // There are no identifiers to unbind.
+        Ok(deactivate::v3::Response::new(ThirdPartyIdRemovalStatus::Success))
     }
 }
 
@@ -57,5 +57,5 @@ pub fn endpoints(accounts: Accounts) -> Endpoints<Account> {
     Endpoints::new(Account { accounts })
         .at(Account::whoami)
         .at_with(limited, Account::change_password)
-        .at(Account::third_party_ids)
+        .at_with(limited, Account::deactivate)
 }

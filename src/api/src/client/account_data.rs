@@ -11,6 +11,66 @@ use ruma::{
 
 use crate::{Endpoints, MatrixError, Requester};
 
+mod delete_global {
+    //! Deletes data of the account. Spec: MSC3391.
+
+    use ruma::{
+        OwnedUserId,
+        api::{auth_scheme::AccessToken, metadata, request, response},
+    };
+
+    metadata! {
+        method: DELETE,
+        rate_limited: false,
+        authentication: AccessToken,
+        history: {
+            unstable("org.matrix.msc3391") => "/_matrix/client/unstable/org.matrix.msc3391/user/{user_id}/account_data/{kind}",
+        }
+    }
+
+    #[request]
+    pub(crate) struct Request {
+        #[ruma_api(path)]
+        pub(crate) user_id: OwnedUserId,
+        #[ruma_api(path)]
+        pub(crate) kind: String,
+    }
+
+    #[response]
+    pub(crate) struct Response {}
+}
+
+mod delete_of_room {
+    //! Deletes data of a room. Spec: MSC3391.
+
+    use ruma::{
+        OwnedRoomId, OwnedUserId,
+        api::{auth_scheme::AccessToken, metadata, request, response},
+    };
+
+    metadata! {
+        method: DELETE,
+        rate_limited: false,
+        authentication: AccessToken,
+        history: {
+            unstable("org.matrix.msc3391") => "/_matrix/client/unstable/org.matrix.msc3391/user/{user_id}/rooms/{room_id}/account_data/{kind}",
+        }
+    }
+
+    #[request]
+    pub(crate) struct Request {
+        #[ruma_api(path)]
+        pub(crate) user_id: OwnedUserId,
+        #[ruma_api(path)]
+        pub(crate) room_id: OwnedRoomId,
+        #[ruma_api(path)]
+        pub(crate) kind: String,
+    }
+
+    #[response]
+    pub(crate) struct Response {}
+}
+
 /// Account data.
 #[derive(Clone)]
 pub struct AccountData {
@@ -66,6 +126,30 @@ impl AccountData {
         self.accounts.set_account_data(session, room, &kind, request.data.json()).await?;
         Ok(set_room_account_data::v3::Response::new())
     }
+
+    /// Deletes data of the account.
+    async fn delete_global(
+        self,
+        requester: Requester,
+        request: delete_global::Request,
+    ) -> Result<delete_global::Response, MatrixError> {
+        requester.must_be(&request.user_id)?;
+        let (session, kind) = (requester.session(), &request.kind);
+        self.accounts.delete_account_data(session, None, kind).await?;
+        Ok(delete_global::Response {})
+    }
+
+    /// Deletes data of a room.
+    async fn delete_of_room(
+        self,
+        requester: Requester,
+        request: delete_of_room::Request,
+    ) -> Result<delete_of_room::Response, MatrixError> {
+        requester.must_be(&request.user_id)?;
+        let (session, room) = (requester.session(), Some(&*request.room_id));
+        self.accounts.delete_account_data(session, room, &request.kind).await?;
+        Ok(delete_of_room::Response {})
+    }
 }
 
 /// The endpoints of account data.
@@ -75,4 +159,8 @@ pub fn endpoints(accounts: Accounts) -> Endpoints<AccountData> {
         .at(AccountData::of_room)
         .at(AccountData::set_global)
         .at(AccountData::set_of_room)
+        .at(AccountData::delete_global)
+        .at(AccountData::delete_of_room)
+        // Settings of a device go with it, without an endpoint of their own.
+        .feature("org.matrix.msc3890")
 }

@@ -1,5 +1,6 @@
 //! What clients may do here. Spec: client-server API, "Capabilities negotiation".
 
+use accounts::{Accounts, Role};
 use protocol::room_version;
 use ruma::{
     RoomVersionId,
@@ -12,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{Endpoints, MatrixError, Requester, stand_in::stand_in};
 
-/// The capabilities, the same for everybody.
+/// The capabilities that everybody has.
 #[derive(Clone)]
 pub struct Capabilities(Map<String, Value>);
 
@@ -41,11 +42,12 @@ pub struct Response {
 }
 
 impl Capabilities {
-    fn new(default_version: &RoomVersionId) -> Self {
+    fn new(default_version: &RoomVersionId, accounts: &Accounts) -> Self {
         let stable = |version: &RoomVersionId| (version.to_string(), Value::from("stable"));
         let versions: Map<String, Value> = room_version::supported().iter().map(stable).collect();
         let enabled = || json!({ "enabled": true });
         let disabled = || json!({ "enabled": false });
+        let login_tokens = accounts.gives_out_login_tokens();
         let room_versions = json!({ "default": default_version, "available": versions });
         let all = [
             ("m.room_versions", room_versions),
@@ -54,21 +56,27 @@ impl Capabilities {
             ("m.set_avatar_url", enabled()),
             ("m.profile_fields", enabled()),
             ("m.3pid_changes", disabled()),
-            ("m.get_login_token", disabled()),
+            ("m.get_login_token", json!({ "enabled": login_tokens })),
+            ("m.forget_forced_upon_leave", disabled()),
         ];
         Self(all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
 
     async fn capabilities(
         self,
-        _: Requester,
+        requester: Requester,
         _: CapabilitiesRequest,
     ) -> Result<Response, MatrixError> {
-        Ok(Response { capabilities: self.0 })
+        let mut capabilities = self.0;
+        if requester.session().role == Role::Admin {
+            let value = json!({ "lock": true, "suspend": true });
+            capabilities.insert("m.account_moderation".to_owned(), value);
+        }
+        Ok(Response { capabilities })
     }
 }
 
 /// The endpoint, where rooms get `default_version` if their creators ask for none.
-pub fn endpoints(default_version: &RoomVersionId) -> Endpoints<Capabilities> {
-    Endpoints::new(Capabilities::new(default_version)).at(Capabilities::capabilities)
+pub fn endpoints(default_version: &RoomVersionId, accounts: &Accounts) -> Endpoints<Capabilities> {
+    Endpoints::new(Capabilities::new(default_version, accounts)).at(Capabilities::capabilities)
 }

@@ -136,6 +136,7 @@ impl Profiles {
     ) -> Result<set_profile_field::v3::Response, MatrixError> {
         requester.must_be(&request.user_id)?;
         let SetProfileField { field, value, rooms, .. } = request;
+        check_guest(&requester, &field)?;
         let value = value.ok_or_else(|| {
             let message = format!("the body has no {field}");
             MatrixError::bad_request(ErrorKind::MissingParam, message)
@@ -153,6 +154,7 @@ impl Profiles {
     ) -> Result<delete_profile_field::v3::Response, MatrixError> {
         requester.must_be(&request.user_id)?;
         let DeleteProfileField { field, rooms, .. } = request;
+        check_guest(&requester, &field)?;
         self.accounts.delete_profile_field(requester.session(), &field, rooms).await?;
         self.propagate(&requester, &field).await?;
         Ok(delete_profile_field::v3::Response::new())
@@ -169,6 +171,14 @@ impl Profiles {
         }
         Ok(())
     }
+}
+
+/// Guests change their display name and nothing else. Spec: client-server API, "Guest Access".
+fn check_guest(requester: &Requester, field: &ProfileFieldName) -> Result<(), MatrixError> {
+    if *field == ProfileFieldName::DisplayName {
+        return Ok(());
+    }
+    requester.must_not_be_guest()
 }
 
 /// The endpoints of profiles.

@@ -1,7 +1,8 @@
 //! New accounts. Spec: client-server API, "Account registration and management".
 
-use accounts::{Accounts, AfterRegistration, NewDevice, RegistrationForm, Secret, Tokens};
-use http::StatusCode;
+use accounts::{
+    Accounts, AfterRegistration, NewDevice, NewSession, RegistrationForm, Secret, Tokens,
+};
 use ruma::{
     OwnedDeviceId, OwnedUserId,
     api::{
@@ -57,6 +58,26 @@ pub struct Response {
     expires_in_ms: Option<u64>,
 }
 
+impl Response {
+    fn new(user_id: OwnedUserId, session: Option<NewSession>) -> Self {
+        let mut response = Self {
+            user_id,
+            access_token: None,
+            device_id: None,
+            refresh_token: None,
+            expires_in_ms: None,
+        };
+        if let Some(session) = session {
+            response.access_token = Some(session.access_token.into_exposed());
+            response.device_id = Some(session.device_id);
+            response.refresh_token = session.refresh_token.map(Secret::into_exposed);
+            let millis = |span: std::time::Duration| u64::try_from(span.as_millis()).ok();
+            response.expires_in_ms = session.expires_in.and_then(millis);
+        }
+        response
+    }
+}
+
 impl Registration {
     /// Makes an account.
     async fn register(
@@ -64,7 +85,15 @@ impl Registration {
         (): (),
         RegisterRequest(request): RegisterRequest,
     ) -> Result<Response, MatrixError> {
-        refuse_other_kinds(&request)?;
+        refuse_application_services(&request)?;
+        match request.kind {
+            RegistrationKind::User => {}
+            RegistrationKind::Guest => return self.register_guest(request).await,
+            _ => {
+                let message = "kind is neither user nor guest";
+                return Err(MatrixError::bad_request(ErrorKind::InvalidParam, message));
+            }
+        }
         let device = NewDevice {
             id: request.device_id,
             display_name: request.initial_device_display_name,
@@ -79,24 +108,18 @@ impl Registration {
             username: request.username,
             password: request.password.map(Secret::new),
             auth: request.auth,
+            guest_token: request.guest_access_token.map(Secret::new),
             then,
         };
         let registered = self.accounts.register(form).await?;
-        let mut response = Response {
-            user_id: registered.user_id,
-            access_token: None,
-            device_id: None,
-            refresh_token: None,
-            expires_in_ms: None,
-        };
-        if let Some(session) = registered.session {
-            response.access_token = Some(session.access_token.into_exposed());
-            response.device_id = Some(session.device_id);
-            response.refresh_token = session.refresh_token.map(Secret::into_exposed);
-            let millis = |span: std::time::Duration| u64::try_from(span.as_millis()).ok();
-            response.expires_in_ms = session.expires_in.and_then(millis);
-        }
-        Ok(response)
+        Ok(Response::new(registered.user_id, registered.session))
+    }
+
+    /// Makes a guest's account. All they send but the name of their device is passed over, as the specification wants.
+    async fn register_guest(self, request: register::Request) -> Result<Response, MatrixError> {
+        let device_name = request.initial_device_display_name;
+        let session = self.accounts.create_guest(device_name).await?;
+        Ok(Response::new(session.user_id.clone(), Some(session)))
     }
 
     /// Whether somebody could register with a name.
@@ -121,19 +144,7 @@ impl Registration {
     }
 }
 
-fn refuse_other_kinds(request: &register::Request) -> Result<(), MatrixError> {
-    match &request.kind {
-        RegistrationKind::User => {}
-        RegistrationKind::Guest => {
-            let message = "guests are not allowed";
-            let kind = ErrorKind::GuestAccessForbidden;
-            return Err(MatrixError::new(StatusCode::FORBIDDEN, kind, message));
-        }
-        _ => {
-            let message = "kind is neither user nor guest";
-            return Err(MatrixError::bad_request(ErrorKind::InvalidParam, message));
-        }
-    }
+fn refuse_application_services(request: &register::Request) -> Result<(), MatrixError> {
     if matches!(request.login_type, Some(LoginType::ApplicationService)) {
         return Err(MatrixError::forbidden("no application service has this token"));
     }

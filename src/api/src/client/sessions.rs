@@ -4,7 +4,8 @@ use accounts::{Accounts, NewDevice, Tokens};
 use ruma::api::{
     client::{
         session::{
-            get_login_types::{self, v3::LoginType, v3::PasswordLoginType},
+            get_login_token,
+            get_login_types::{self, v3::LoginType, v3::PasswordLoginType, v3::TokenLoginType},
             login::{self, v3::LoginInfo},
             logout, logout_all, refresh_token,
         },
@@ -28,8 +29,13 @@ impl Sessions {
         (): (),
         _: get_login_types::v3::Request,
     ) -> Result<get_login_types::v3::Response, MatrixError> {
-        let password = LoginType::Password(PasswordLoginType::new());
-        Ok(get_login_types::v3::Response::new(vec![password]))
+        let mut types = vec![LoginType::Password(PasswordLoginType::new())];
+        if self.accounts.gives_out_login_tokens() {
+            let mut token = TokenLoginType::new();
+            token.get_login_token = true;
+            types.push(LoginType::Token(token));
+        }
+        Ok(get_login_types::v3::Response::new(types))
     }
 
     /// Logs a device in.
@@ -38,23 +44,38 @@ impl Sessions {
         (): (),
         LoginRequest(request): LoginRequest,
     ) -> Result<login::v3::Response, MatrixError> {
-        let LoginInfo::Password(info) = request.login_info else {
-            let message = "this type of login is not offered";
-            return Err(MatrixError::bad_request(ErrorKind::Unknown, message));
-        };
         let device = NewDevice {
             id: request.device_id,
             display_name: request.initial_device_display_name,
             tokens: if request.refresh_token { Tokens::Refreshable } else { Tokens::Lasting },
         };
-        let name = user_name(&info)?;
-        let session = self.accounts.log_in(name, &info.password, device).await?;
+        let session = match request.login_info {
+            LoginInfo::Password(info) => {
+                self.accounts.log_in(user_name(&info)?, &info.password, device).await?
+            }
+            LoginInfo::Token(info) => self.accounts.log_in_with_token(&info.token, device).await?,
+            _ => {
+                let message = "this type of login is not offered";
+                return Err(MatrixError::bad_request(ErrorKind::Unknown, message));
+            }
+        };
         let access_token = session.access_token.into_exposed();
         let mut response =
             login::v3::Response::new(session.user_id, access_token, session.device_id);
         response.refresh_token = session.refresh_token.map(accounts::Secret::into_exposed);
         response.expires_in = session.expires_in;
         Ok(response)
+    }
+
+    /// A token for another device of the requester.
+    async fn login_token(
+        self,
+        requester: Requester,
+        request: get_login_token::v1::Request,
+    ) -> Result<get_login_token::v1::Response, MatrixError> {
+        let (session, auth) = (requester.session(), request.auth.as_ref());
+        let (token, lifetime) = self.accounts.create_login_token(session, auth).await?;
+        Ok(get_login_token::v1::Response::new(lifetime, token.into_exposed()))
     }
 
     /// New tokens for old.
@@ -113,6 +134,7 @@ pub fn endpoints(accounts: Accounts) -> Endpoints<Sessions> {
     Endpoints::new(Sessions { accounts })
         .at(Sessions::login_types)
         .at_with(limited, Sessions::login)
+        .at_with(limited, Sessions::login_token)
         .at(Sessions::refresh)
         .at(Sessions::logout)
         .at(Sessions::logout_all)

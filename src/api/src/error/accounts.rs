@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use accounts::{
-    AccountDataError, AuthenticationError, DeviceError, FilterError, InteractiveAuthError,
-    LoginError, PasswordChangeError, PasswordError, ProfileError, PushRuleError, RefreshError,
+    AccountDataError, AuthenticationError, DeactivationError, DeviceError, FilterError,
+    InteractiveAuthError, LoginError, LoginTokenError, ModerationError, OpenIdError,
+    PasswordChangeError, PasswordError, ProfileError, PushRuleError, RefreshError,
     RegistrationError, SharedSecretError,
 };
 use http::StatusCode;
@@ -28,6 +29,14 @@ impl From<AuthenticationError> for MatrixError {
     }
 }
 
+impl MatrixError {
+    /// The account is closed.
+    fn deactivated() -> Self {
+        let message = "the account is deactivated";
+        Self::new(StatusCode::FORBIDDEN, ErrorKind::UserDeactivated, message)
+    }
+}
+
 impl From<PasswordError> for MatrixError {
     fn from(error: PasswordError) -> Self {
         match &error {
@@ -41,10 +50,11 @@ impl From<PasswordError> for MatrixError {
 impl From<LoginError> for MatrixError {
     fn from(error: LoginError) -> Self {
         match error {
-            LoginError::WrongPassword => Self::forbidden(error.to_string()),
-            LoginError::Deactivated => {
-                Self::new(StatusCode::FORBIDDEN, ErrorKind::UserDeactivated, error.to_string())
+            LoginError::WrongPassword | LoginError::WrongToken => {
+                Self::forbidden(error.to_string())
             }
+            LoginError::Deactivated => Self::deactivated(),
+            LoginError::Locked => Self::locked(),
             LoginError::Password(error) => error.into(),
             LoginError::Store(_) => Self::internal(&error),
         }
@@ -55,6 +65,7 @@ impl From<PasswordChangeError> for MatrixError {
     fn from(error: PasswordChangeError) -> Self {
         match error {
             PasswordChangeError::UnknownUser => Self::not_found(error.to_string()),
+            PasswordChangeError::Auth(error) => error.into(),
             PasswordChangeError::Password(error) => error.into(),
             PasswordChangeError::Store(_) => Self::internal(&error),
         }
@@ -65,6 +76,7 @@ impl From<RefreshError> for MatrixError {
     fn from(error: RefreshError) -> Self {
         match &error {
             RefreshError::UnknownToken => Self::unknown_token(error.to_string(), Logout::Hard),
+            RefreshError::Locked => Self::locked(),
             RefreshError::Store(_) => Self::internal(&error),
         }
     }
@@ -75,6 +87,8 @@ impl From<InteractiveAuthError> for MatrixError {
         match error {
             InteractiveAuthError::Required(info) => (*info).into(),
             InteractiveAuthError::OtherUser => Self::forbidden(error.to_string()),
+            InteractiveAuthError::Deactivated => Self::deactivated(),
+            InteractiveAuthError::Locked => Self::locked(),
             InteractiveAuthError::Password(error) => error.into(),
             InteractiveAuthError::Store(_) => Self::internal(&error),
         }
@@ -84,8 +98,12 @@ impl From<InteractiveAuthError> for MatrixError {
 impl From<RegistrationError> for MatrixError {
     fn from(error: RegistrationError) -> Self {
         let kind = match error {
-            RegistrationError::Disabled | RegistrationError::TokenUsedUp => {
-                return Self::forbidden(error.to_string());
+            RegistrationError::Disabled
+            | RegistrationError::TokenUsedUp
+            | RegistrationError::NotThatGuest => return Self::forbidden(error.to_string()),
+            RegistrationError::NoGuests => {
+                let kind = ErrorKind::GuestAccessForbidden;
+                return Self::new(StatusCode::FORBIDDEN, kind, error.to_string());
             }
             RegistrationError::Password(error) => return error.into(),
             RegistrationError::Auth(error) => return error.into(),
@@ -95,6 +113,51 @@ impl From<RegistrationError> for MatrixError {
             RegistrationError::NoPassword => ErrorKind::MissingParam,
         };
         Self::bad_request(kind, error.to_string())
+    }
+}
+
+impl From<DeactivationError> for MatrixError {
+    fn from(error: DeactivationError) -> Self {
+        match error {
+            DeactivationError::UnknownUser => Self::not_found(error.to_string()),
+            DeactivationError::Auth(error) => error.into(),
+            DeactivationError::Store(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<LoginTokenError> for MatrixError {
+    fn from(error: LoginTokenError) -> Self {
+        match error {
+            LoginTokenError::Disabled => {
+                Self::bad_request(ErrorKind::Unrecognized, error.to_string())
+            }
+            LoginTokenError::Auth(error) => error.into(),
+        }
+    }
+}
+
+impl From<OpenIdError> for MatrixError {
+    fn from(error: OpenIdError) -> Self {
+        match &error {
+            OpenIdError::UnknownToken => Self::unknown_token(error.to_string(), Logout::Hard),
+            OpenIdError::Store(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<ModerationError> for MatrixError {
+    fn from(error: ModerationError) -> Self {
+        match &error {
+            ModerationError::NotAdmin | ModerationError::Oneself | ModerationError::OtherAdmin => {
+                Self::forbidden(error.to_string())
+            }
+            ModerationError::NotLocal => {
+                Self::bad_request(ErrorKind::InvalidParam, error.to_string())
+            }
+            ModerationError::UnknownUser => Self::not_found(error.to_string()),
+            ModerationError::Store(_) => Self::internal(&error),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ impl From<RoomError> for MatrixError {
             RoomError::NotInRoom | RoomError::Forbidden(_) => {
                 (StatusCode::FORBIDDEN, ErrorKind::Forbidden)
             }
+            RoomError::GuestsForbidden => (StatusCode::FORBIDDEN, ErrorKind::GuestAccessForbidden),
             RoomError::Malformed(_) => (StatusCode::BAD_REQUEST, ErrorKind::BadJson),
             RoomError::InvalidParameter(_) | RoomError::AliasNotLocal(_) => {
                 (StatusCode::BAD_REQUEST, ErrorKind::InvalidParam)

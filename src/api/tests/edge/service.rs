@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use accounts::{Role, Session};
+use accounts::{Restrictions, Role, Session, UserKind};
 use api::{
     Authenticator, Edge, EdgeBuilder, Endpoints, Limits, Logout, MatrixError, Proxies, RateClass,
     RateLimits, Rates, Requester, Resource, Settings, client::LoginRequest,
@@ -49,6 +49,8 @@ impl Authenticator for OneToken {
                 user: UserNumber(1),
                 device_id: device_id!("LAPTOP").to_owned(),
                 role: Role::User,
+                kind: UserKind::Registered,
+                restrictions: Restrictions::default(),
             }))
         })
     }

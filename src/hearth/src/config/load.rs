@@ -11,7 +11,7 @@ use figment::{
 };
 use tracing_subscriber::EnvFilter;
 
-use super::Config;
+use super::{Config, Contact};
 use crate::{cli::ConfigFile, failure::Failure};
 
 /// The file that is read when it exists and no other is named.
@@ -137,6 +137,11 @@ fn contradictions(config: &Config) -> Vec<Problem> {
     if version.rules().is_none() {
         refuse("rooms.default_version", format!("room version {version} is not known"));
     }
+    let nameless =
+        |contact: &Contact| contact.matrix_id.is_none() && contact.email_address.is_none();
+    if config.well_known.contacts.iter().any(nameless) {
+        refuse("well_known.contacts", "one has neither matrix_id nor email_address".to_owned());
+    }
     let url = config.server.client_base_url.as_deref().unwrap_or("https://");
     if !(url.starts_with("https://") || url.starts_with("http://")) {
         refuse("server.client_base_url", "is no http or https URL".to_owned());
@@ -226,8 +231,10 @@ mod tests {
             filter = "hearth=loud"
             [rooms]
             default_version = "1000"
+            [[well_known.contacts]]
+            role = "m.role.admin"
         "#;
-        assert_eq!(problems(text).len(), 5, "{:#?}", problems(text));
+        assert_eq!(problems(text).len(), 6, "{:#?}", problems(text));
     }
 
     #[test]

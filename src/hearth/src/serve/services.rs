@@ -2,15 +2,20 @@
 
 use std::sync::Arc;
 
-use accounts::{Accounts, Registration};
-use api::{EdgeBuilder, RateLimits, Shutdown, admin, client};
+use accounts::{Accounts, Guests, Registration};
+use api::{EdgeBuilder, RateLimits, Shutdown, admin, client, client::well_known::WellKnown};
 use protocol::{Clock, SystemClock};
 use rooms::Rooms;
 use rooms::presence::Tracking;
+use ruma::api::client::discovery::discover_support::{self, ContactRole};
 use store::{EngineOptions, Store, StoreError};
 use sync::{Epoch, Sync};
 
-use crate::{config::Config, data_dir::DataDir, failure::Failure};
+use crate::{
+    config::{Config, Contact},
+    data_dir::DataDir,
+    failure::Failure,
+};
 
 /// Everything behind the HTTP edge.
 pub(super) struct Services {
@@ -51,26 +56,29 @@ impl Services {
             .with(api::server::version::endpoints())
             .with(client::account::endpoints(self.accounts.clone()))
             .with(client::account_data::endpoints(self.accounts.clone()))
-            .with(client::capabilities::endpoints(&config.rooms.default_version))
+            .with(client::capabilities::endpoints(&config.rooms.default_version, &self.accounts))
             .with(client::devices::endpoints(self.accounts.clone()))
+            .with(client::fallback::endpoints(self.accounts.clone()))
             .with(client::filters::endpoints(self.accounts.clone()))
             .with(client::notifications::endpoints(self.sync.clone()))
             .with(client::presence::endpoints(self.rooms.clone()))
+            .with(client::openid::endpoints(self.accounts.clone(), config.server.name.clone()))
+            .with(api::server::openid::endpoints(self.accounts.clone()))
             .with(client::profiles::endpoints(self.accounts.clone(), self.rooms.clone()))
             .with(client::push_rules::endpoints(self.accounts.clone()))
             .with(client::registration::endpoints(self.accounts.clone()))
+            .with(client::server_administration::endpoints(self.accounts.clone()))
             .with(client::sessions::endpoints(self.accounts.clone()))
             .with(client::tags::endpoints(self.accounts.clone()))
             .with(client::third_party::endpoints())
+            .with(client::third_party_ids::endpoints())
             .with(client::voip::endpoints())
+            .with(client::well_known::endpoints(well_known(config)))
             .with(admin::shared_secret::endpoints(self.accounts.clone()));
         all = client::rooms::endpoints(all, &self.rooms);
         all = client::receipts::endpoints(all, &self.rooms);
         all = client::typing::endpoints(all, &self.rooms);
         all = client::sync::endpoints(all, &self.sync, shutdown);
-        if let Some(url) = &config.server.client_base_url {
-            all = all.with(client::well_known::endpoints(url.clone()));
-        }
         all
     }
 
@@ -78,7 +86,7 @@ impl Services {
     pub(super) fn background(&self) -> impl Future<Output = ()> + Send + 'static {
         let (sync, rooms) = (self.sync.clone(), self.rooms.clone());
         async move {
-            tokio::join!(sync.run(), rooms.propagate_profiles());
+            tokio::join!(sync.run(), rooms.propagate_profiles(), rooms.see_out());
         }
     }
 
@@ -100,12 +108,32 @@ fn account_settings(config: &Config, data: &DataDir) -> Result<accounts::Setting
         (true, true) => Registration::WithToken,
         (true, false) => Registration::Open,
     };
-    let tokens = config.registration.tokens.iter();
+    let (tokens, sessions) = (config.registration.tokens.iter(), &config.sessions);
     Ok(accounts::Settings {
         registration,
         registration_tokens: tokens.map(|token| accounts::Secret::new(token.expose())).collect(),
         shared_secret: Some(data.shared_secret(config)?),
-        access_token_lifetime: config.sessions.access_token_seconds,
+        guests: if config.registration.allow_guests { Guests::Welcome } else { Guests::Refused },
+        login_token_lifetime: sessions.login_tokens.then_some(sessions.login_token_seconds),
+        access_token_lifetime: sessions.access_token_seconds,
         ..accounts::Settings::default()
     })
+}
+
+fn well_known(config: &Config) -> WellKnown {
+    let contact = |contact: &Contact| {
+        let role = ContactRole::from(contact.role.clone());
+        let address = contact.email_address.clone().unwrap_or_default();
+        let mut shown = discover_support::Contact::with_email_address(role, address);
+        shown.email_address.clone_from(&contact.email_address);
+        shown.matrix_id.clone_from(&contact.matrix_id);
+        shown
+    };
+    WellKnown {
+        client_base_url: config.server.client_base_url.clone(),
+        client_extra: config.well_known.client.clone(),
+        server: config.well_known.server.clone(),
+        contacts: config.well_known.contacts.iter().map(contact).collect(),
+        support_page: config.well_known.support_page.clone(),
+    }
 }

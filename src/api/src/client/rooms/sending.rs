@@ -1,10 +1,10 @@
 //! Spec: client-server API, "Sending events to a room" and "Redactions".
 
 use rooms::{Message, RoomError, Rooms};
-use ruma::EventId;
 use ruma::api::client::message::send_message_event;
 use ruma::api::client::redact::redact_event;
 use ruma::events::TimelineEventType;
+use ruma::{EventId, RoomId};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::to_raw_value;
@@ -32,6 +32,13 @@ async fn send(
     let redacts = (kind == TimelineEventType::RoomRedaction)
         .then(|| serde_json::from_str::<Redaction>(content.get()).ok())
         .flatten();
+    match &redacts {
+        Some(Redaction { redacts }) => {
+            let (room_id, event_id) = (&request.room_id, redacts);
+            check_redaction(&rooms, &requester, room_id, event_id).await?;
+        }
+        None => requester.must_not_be_suspended()?,
+    }
     let message = Message {
         sender: requester.user_id(),
         device_id: requester.device_id(),
@@ -56,6 +63,7 @@ async fn redact(
     let content =
         to_raw_value(&content).map_err(|error| RoomError::Malformed(error.to_string()))?;
     let redacts: &EventId = &request.event_id;
+    check_redaction(&rooms, &requester, &request.room_id, redacts).await?;
     let message = Message {
         sender: requester.user_id(),
         device_id: requester.device_id(),
@@ -66,4 +74,22 @@ async fn redact(
     };
     let event_id = rooms.send_message(&request.room_id, message).await?;
     Ok(redact_event::v3::Response::new(event_id))
+}
+
+/// A suspended user redacts their own events only. Spec: client-server API, "Account suspension".
+async fn check_redaction(
+    rooms: &Rooms,
+    requester: &Requester,
+    room_id: &RoomId,
+    event_id: &EventId,
+) -> Result<(), MatrixError> {
+    if requester.must_not_be_suspended().is_ok() {
+        return Ok(());
+    }
+    let room = rooms.number_of_joined(requester.user_id(), room_id).await?;
+    let (_, event) = rooms.event_by_id(room, event_id).await?;
+    if event.pdu.sender == requester.user_id() {
+        return Ok(());
+    }
+    requester.must_not_be_suspended()
 }
