@@ -130,6 +130,11 @@ impl User {
         self.request("GET", &path, b"").await
     }
 
+    /// The answer to a first `/sync` with a filter, as it came.
+    pub(crate) async fn filtered_sync(&mut self, filter: &str) -> Outcome<Vec<u8>> {
+        self.request("GET", &format!("/sync?timeout=0&filter={}", encode(filter)), b"").await
+    }
+
     /// One page of a room's history, newest first, and where the next one begins.
     pub(crate) async fn page(
         &mut self,

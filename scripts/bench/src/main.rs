@@ -11,8 +11,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
+use tokio::sync::{Mutex, OnceCell};
 
-use crate::homeserver::Homeserver;
+use crate::homeserver::{Homeserver, User};
 use crate::process::Process;
 use crate::report::{Meter, Row, markdown};
 
@@ -60,6 +61,9 @@ struct Sizes {
     /// Rooms of the user who syncs
     #[arg(long, default_value_t = 300)]
     rooms: usize,
+    /// Members of each of these rooms where members count
+    #[arg(long, default_value_t = 300)]
+    room_members: usize,
     /// Requests where single ones are measured
     #[arg(long, default_value_t = 1_000)]
     repeats: usize,
@@ -79,6 +83,10 @@ enum Scenario {
     Fanout,
     /// A first sync of a user in many rooms
     InitialSync,
+    /// A first sync of a user in many rooms of many members, as Element Web asks for it
+    InitialSyncLazy,
+    /// The same with all members of all rooms
+    InitialSyncFull,
     /// A sync of a user in many rooms where nothing happened
     NoopSync,
     /// History backwards, 100 events a page
@@ -107,6 +115,8 @@ struct Bench {
     homeserver: Homeserver,
     meter: Meter,
     sizes: Sizes,
+    /// A user in many rooms of many members, made when first asked for.
+    villager: OnceCell<Mutex<User>>,
 }
 
 impl Bench {
@@ -115,6 +125,8 @@ impl Bench {
             Scenario::Sends => self.sends().await,
             Scenario::Fanout => self.fanout().await,
             Scenario::InitialSync => self.initial_sync().await,
+            Scenario::InitialSyncLazy => self.initial_sync_lazy().await,
+            Scenario::InitialSyncFull => self.initial_sync_full().await,
             Scenario::NoopSync => self.noop_sync().await,
             Scenario::Pagination => self.pagination().await,
             Scenario::BigRoom => self.big_room().await,
@@ -141,6 +153,7 @@ async fn run(arguments: Arguments) -> Outcome<()> {
         homeserver: Homeserver::new(&arguments.url, arguments.shared_secret)?,
         meter: Meter::new(arguments.pid.map(Process), arguments.data_dir),
         sizes: arguments.sizes,
+        villager: OnceCell::new(),
     };
     let mut rows = Vec::new();
     for scenario in arguments.scenarios.into_iter().flat_map(Scenario::or_all) {
