@@ -1,6 +1,6 @@
 //! Receipts, read markers and unread counts.
 
-use complement_tests::{Client, Server, encoded, room_path};
+use complement_tests::{Client, Server, encoded, room_path, synapse_departs_from};
 use serde_json::{Value, json};
 
 async fn kitchen() -> (Client, Client, String) {
@@ -233,4 +233,105 @@ async fn outsiders_leave_no_receipts() {
     let answer = cy.post(&path(&room, "m.read", &message), &json!({})).await;
     assert!([200, 403, 404].contains(&answer.status), "{} {}", answer.status, answer.text);
     assert_eq!(receipts(&ada.sync_since(&before).await, &room), json!({}));
+}
+
+/// Spec: "Receipts": a receipt says "up to and including"; one for an older event says nothing new.
+#[tokio::test]
+async fn a_receipt_never_moves_backwards() {
+    let (ada, bo, room) = kitchen().await;
+    let (first, second) = (ada.say(&room, "tea").await, ada.say(&room, "cake").await);
+    for event in [&second, &first] {
+        bo.post(&path(&room, "m.read", event), &json!({})).await.expect_ok();
+    }
+    let all = receipts(&ada.sync().await, &room);
+    assert!(all[&second]["m.read"][&bo.user_id].is_object(), "{all}");
+    assert!(all[&first]["m.read"][&bo.user_id].is_null(), "{all}");
+    assert_eq!(unread(&bo.sync().await, &room), (Some(0), Some(0)));
+}
+
+/// Spec: "Private read receipts": a public receipt may lag behind the private one, and rewinds no counts.
+#[tokio::test]
+async fn a_public_receipt_may_lag_behind_the_private_one() {
+    let (ada, bo, room) = kitchen().await;
+    let (first, second) = (ada.say(&room, "tea").await, ada.say(&room, "cake").await);
+    bo.post(&path(&room, "m.read.private", &second), &json!({})).await.expect_ok();
+    bo.post(&path(&room, "m.read", &first), &json!({})).await.expect_ok();
+    let all = receipts(&ada.sync().await, &room);
+    assert!(all[&first]["m.read"][&bo.user_id].is_object(), "{all}");
+    assert_eq!(unread(&bo.sync().await, &room), (Some(0), Some(0)));
+}
+
+/// Spec: `POST /rooms/{roomId}/receipt/…`, 400: "The `event_id` is not related to the `thread_id`."
+#[tokio::test]
+async fn a_receipt_of_another_thread_is_refused() {
+    let (ada, bo, room) = kitchen().await;
+    let opener = ada.say(&room, "tea?").await;
+    let other = ada.say(&room, "cake?").await;
+    let content = json!({
+        "msgtype": "m.text", "body": "yes",
+        "m.relates_to": { "rel_type": "m.thread", "event_id": opener },
+    });
+    let reply = ada.send(&room, "m.room.message", &content).await;
+    for (event, thread) in [(&reply, "main"), (&reply, other.as_str()), (&other, opener.as_str())] {
+        let answer = bo.post(&path(&room, "m.read", event), &json!({ "thread_id": thread })).await;
+        answer.expect_error(400, "M_INVALID_PARAM");
+    }
+}
+
+#[tokio::test]
+async fn a_receipt_for_an_event_that_is_not_there_changes_nothing() {
+    let (ada, bo, room) = kitchen().await;
+    ada.say(&room, "tea").await;
+    let before = ada.sync().await;
+    let elsewhere = ada.create_room().await;
+    let other = ada.say(&elsewhere, "cake").await;
+    for event in ["$nothing", other.as_str()] {
+        let answer = bo.post(&path(&room, "m.read", event), &json!({})).await;
+        assert!([200, 404].contains(&answer.status), "{} {}", answer.status, answer.text);
+        if synapse_departs_from("no sentence: Synapse keeps receipts for events it does not know") {
+            return;
+        }
+        answer.expect_error(404, "M_NOT_FOUND");
+    }
+    assert_eq!(receipts(&ada.sync_since(&before).await, &room), json!({}));
+}
+
+/// Spec: "Fully read markers": "`m.read.private` receipts can now be sent from `/read_markers`."
+#[tokio::test]
+async fn read_markers_move_the_private_receipt_too() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "tea").await;
+    let before = bo.sync().await;
+    let markers = json!({ "m.read.private": message });
+    bo.post(&room_path(&room, "read_markers"), &markers).await.expect_ok();
+    let private = |sync: &Value| receipts(sync, &room)[&message]["m.read.private"].is_object();
+    let sync = bo.sync_until(&before, private).await;
+    assert_eq!(unread(&sync, &room), (Some(0), Some(0)));
+    assert_eq!(receipts(&ada.sync().await, &room), json!({}));
+}
+
+#[tokio::test]
+async fn the_fully_read_marker_is_set_in_no_other_way() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "tea").await;
+    let path =
+        format!("/_matrix/client/v3/user/{}/rooms/{room}/account_data/m.fully_read", bo.user_id);
+    let answer = bo.put(&path, &json!({ "event_id": message })).await;
+    assert!((400..500).contains(&answer.status), "{} {}", answer.status, answer.text);
+}
+
+#[tokio::test]
+async fn a_receipt_changes_the_counts_of_who_sees_no_receipts() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "tea").await;
+    let filter = json!({ "room": { "ephemeral": { "types": [] } } }).to_string();
+    let sync = bo.sync_with(&[("filter", &filter), ("timeout", "0")]).await;
+    assert_eq!(unread(&sync, &room), (Some(1), Some(0)));
+    bo.post(&path(&room, "m.read", &message), &json!({})).await.expect_ok();
+    if synapse_departs_from("no sentence: Synapse tells the counts of rooms with other news only") {
+        return;
+    }
+    let since = sync["next_batch"].as_str().unwrap();
+    let sync = bo.sync_with(&[("since", since), ("filter", &filter), ("timeout", "0")]).await;
+    assert_eq!(unread(&sync, &room), (Some(0), Some(0)));
 }
