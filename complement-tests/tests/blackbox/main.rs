@@ -19,6 +19,7 @@ mod members;
 mod membership;
 mod messages;
 mod notifications;
+mod old_sync;
 mod openid;
 mod presence;
 mod profile;

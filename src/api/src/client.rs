@@ -8,6 +8,7 @@ pub mod fallback;
 pub mod filters;
 mod login_request;
 pub mod notifications;
+pub mod old_sync;
 pub mod openid;
 pub mod presence;
 pub mod profiles;

@@ -1,10 +1,12 @@
 //! Who may see which events.
 
-use ruma::UserId;
+use std::sync::Arc;
+
 use ruma::events::StateEventType;
 use ruma::events::room::history_visibility::{
     HistoryVisibility, RoomHistoryVisibilityEventContent,
 };
+use ruma::{EventId, UserId};
 use store::{Membership, RoomNumber, StateRoot, TimelineEntry, TimelinePosition};
 
 use crate::{RoomError, Rooms, StoredEvent, membership};
@@ -61,6 +63,26 @@ impl Rooms {
             return Ok(sight);
         }
         Err(RoomError::NotInRoom)
+    }
+}
+
+impl Rooms {
+    /// An event of any room that a reader may see. Fails with [`RoomError::UnknownEvent`] for others, there or not.
+    /// Spec: client-server API, `GET /events/{eventId}`.
+    pub async fn visible_event(
+        &self,
+        reader: &UserId,
+        event_id: &EventId,
+    ) -> Result<Arc<StoredEvent>, RoomError> {
+        let unknown = || RoomError::UnknownEvent(event_id.to_owned());
+        let index = self.store().event_index(event_id).await?.ok_or_else(unknown)?;
+        let event = self.event(index.number).await?;
+        let sight = self.sight(reader, event.record.room).await;
+        let mut sight = sight.map_err(|error| match error {
+            RoomError::NotInRoom => unknown(),
+            other => other,
+        })?;
+        if sight.sees(&event, index.position).await? { Ok(event) } else { Err(unknown()) }
     }
 }
 

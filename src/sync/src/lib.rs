@@ -16,6 +16,7 @@ mod lazy_members;
 mod left;
 mod memberships;
 mod notifications;
+mod old_sync;
 mod presence;
 mod reader;
 mod state;
@@ -41,6 +42,7 @@ use crate::waiters::Waiters;
 
 pub use filter::EventFilter;
 pub use notifications::{Notification, Notifications, NotificationsWanted, Only};
+pub use old_sync::{Archived, EventStream, RoomSnapshot, Snapshot};
 pub use token::{Epoch, InvalidToken, MemoryPosition, SyncToken};
 pub use v2::{Extent, Place, SyncRequest};
 
@@ -145,6 +147,7 @@ impl Sync {
     /// Wakes those who wait and are in a room, going through the smaller of the two.
     async fn wake_members(&self, room: RoomNumber) -> Result<(), StoreError> {
         let Inner { rooms, waiters, memberships, feed, .. } = &*self.0;
+        waiters.wake_watchers(room);
         let waiting = waiters.len();
         if waiting == 0 {
             return Ok(());

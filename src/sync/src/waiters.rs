@@ -17,6 +17,8 @@ pub(crate) struct Waiters(Mutex<Inner>);
 struct Inner {
     next_id: u64,
     users: HashMap<UserNumber, Vec<Waiter>>,
+    /// Requests that look into a room from outside.
+    watchers: HashMap<RoomNumber, Vec<(u64, Arc<Notify>)>>,
 }
 
 #[derive(Debug)]
@@ -35,6 +37,15 @@ pub(crate) struct Waiting<'a> {
     woken: Arc<Notify>,
 }
 
+/// A request that waits for what happens in a room, whoever is in it. Leaves its place when dropped.
+#[derive(Debug)]
+pub(crate) struct Watch<'a> {
+    waiters: &'a Waiters,
+    room: RoomNumber,
+    id: u64,
+    changed: Arc<Notify>,
+}
+
 impl Waiters {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -49,6 +60,24 @@ impl Waiters {
         let waiter = Waiter { id, rooms, woken: Arc::clone(&woken) };
         inner.users.entry(user).or_default().push(waiter);
         Waiting { waiters: self, user, id, woken }
+    }
+
+    /// Registers a request that waits for what happens in `room`.
+    pub(crate) fn watch(&self, room: RoomNumber) -> Watch<'_> {
+        let changed = Arc::new(Notify::new());
+        let mut inner = self.lock();
+        let id = inner.next_id;
+        inner.next_id += 1;
+        inner.watchers.entry(room).or_default().push((id, Arc::clone(&changed)));
+        Watch { waiters: self, room, id, changed }
+    }
+
+    /// Wakes the requests that wait for what happens in `room`.
+    pub(crate) fn wake_watchers(&self, room: RoomNumber) {
+        let inner = self.lock();
+        for (_, changed) in inner.watchers.get(&room).into_iter().flatten() {
+            changed.notify_one();
+        }
     }
 
     /// How many users wait.
@@ -111,6 +140,24 @@ impl Drop for Waiting<'_> {
         waiters.retain(|waiter| waiter.id != self.id);
         if waiters.is_empty() {
             inner.users.remove(&self.user);
+        }
+    }
+}
+
+impl Watch<'_> {
+    /// Returns once something happened since the registration or the last return.
+    pub(crate) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.waiters.lock();
+        let Some(watchers) = inner.watchers.get_mut(&self.room) else { return };
+        watchers.retain(|(id, _)| *id != self.id);
+        if watchers.is_empty() {
+            inner.watchers.remove(&self.room);
         }
     }
 }
