@@ -91,12 +91,16 @@ impl User {
         path: &str,
         body: &[u8],
     ) -> Outcome<Vec<u8>> {
-        let path = format!("/_matrix/client/v3{path}");
-        let reply = self.connection.request(method, &path, Some(&self.token), body).await?;
+        self.call(method, &format!("/_matrix/client/v3{path}"), body).await
+    }
+
+    /// One request as this user, with its whole path.
+    pub(crate) async fn call(&mut self, method: &str, path: &str, body: &[u8]) -> Outcome<Vec<u8>> {
+        let reply = self.connection.request(method, path, Some(&self.token), body).await?;
         if reply.status == 200 { Ok(reply.body) } else { Err(failure(&reply).into()) }
     }
 
-    async fn post(&mut self, path: &str, body: &Value) -> Outcome<Value> {
+    pub(crate) async fn post(&mut self, path: &str, body: &Value) -> Outcome<Value> {
         let answer = self.request("POST", path, body.to_string().as_bytes()).await?;
         Ok(serde_json::from_slice(&answer)?)
     }
@@ -199,7 +203,7 @@ fn text(value: &Value, key: &str) -> Outcome<String> {
 }
 
 /// Percent-encodes all but unreserved characters.
-fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len() + 8);
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

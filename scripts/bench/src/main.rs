@@ -70,7 +70,7 @@ struct Sizes {
     /// Members of the big room
     #[arg(long, default_value_t = 5_000)]
     members: usize,
-    /// Events of the room that grows
+    /// Events of the room that grows, and of the one that is searched
     #[arg(long, default_value_t = 100_000)]
     events: usize,
 }
@@ -95,6 +95,10 @@ enum Scenario {
     BigRoom,
     /// Sends into a room that grows: around its 1,000th event and at its end
     Growth,
+    /// The hierarchy of a space of 500 rooms
+    Hierarchy,
+    /// Searches over many messages
+    Search,
     /// Each of them
     All,
 }
@@ -130,6 +134,8 @@ impl Bench {
             Scenario::NoopSync => self.noop_sync().await,
             Scenario::Pagination => self.pagination().await,
             Scenario::BigRoom => self.big_room().await,
+            Scenario::Hierarchy => self.hierarchy().await,
+            Scenario::Search => self.search().await,
             Scenario::Growth => self.growth().await,
             Scenario::All => Err("all is the sum of the others".into()),
         }

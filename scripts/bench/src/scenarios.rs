@@ -2,7 +2,9 @@
 
 mod fanout;
 mod history;
+mod search;
 mod sends;
+mod spaces;
 mod syncs;
 
 use std::time::Instant;
