@@ -5,6 +5,7 @@
 
 mod account;
 mod account_data;
+mod admin_users;
 mod aliases;
 mod context;
 mod creators;
@@ -27,11 +28,14 @@ mod push_rules;
 mod receipts;
 mod redaction;
 mod register;
+mod registration_tokens;
 mod relations;
+mod reports;
 mod rooms_create;
 mod routing;
 mod send;
 mod server_administration;
+mod server_notices;
 mod settings;
 mod state;
 mod sync;

@@ -4,6 +4,8 @@
 //! `Debug`: those given out are [`Secret`]s.
 
 mod account_data;
+mod account_list;
+mod administration;
 mod deactivation;
 mod devices;
 mod filters;
@@ -33,6 +35,8 @@ use ruma::{MilliSecondsSinceUnixEpoch, OwnedServerName, ServerName, UserId};
 use store::{Store, UserNumber};
 
 pub use account_data::AccountDataError;
+pub use account_list::{AccountDetails, AccountFilter, AccountOrder};
+pub use administration::AdministrationError;
 pub use deactivation::{DeactivationError, SentEvents};
 pub use devices::{Device, DeviceError};
 pub use filters::FilterError;

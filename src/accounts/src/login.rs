@@ -150,7 +150,7 @@ impl Accounts {
     }
 
     /// Sets a user's password; of their devices, `kept` stays whatever happens to the others.
-    async fn set_password(
+    pub(crate) async fn set_password(
         &self,
         user: UserNumber,
         new_password: &str,

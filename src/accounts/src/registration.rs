@@ -179,7 +179,7 @@ impl Accounts {
     }
 
     /// The user ID that somebody with this name would get. Fails when the name cannot be had.
-    async fn check_available(&self, username: &str) -> Result<OwnedUserId, RegistrationError> {
+    pub async fn check_available(&self, username: &str) -> Result<OwnedUserId, RegistrationError> {
         let user_id = new_user_id(username, self.server_name())?;
         if self.account(&user_id).await?.is_some() {
             return Err(RegistrationError::Taken(user_id));
@@ -222,7 +222,7 @@ impl Accounts {
         Err(StoreError::Conflict.into())
     }
 
-    async fn account_batch(
+    pub(crate) async fn account_batch(
         &self,
         user_id: &UserId,
         user: &NewUser,
@@ -231,6 +231,7 @@ impl Accounts {
         let number = self.store().number_user(user_id).await?;
         let mut batch = Batch::new();
         batch.create_user(number, record)?;
+        batch.name_account(user_id.localpart(), number)?;
         let display_name = user.display_name.as_deref().unwrap_or(user_id.localpart());
         Self::put_first_profile(&mut batch, number, display_name)?;
         Self::put_first_push_rules(&mut batch, number, user_id)?;

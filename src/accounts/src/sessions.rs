@@ -274,7 +274,7 @@ impl Accounts {
     }
 }
 
-fn new_device_id() -> OwnedDeviceId {
+pub(crate) fn new_device_id() -> OwnedDeviceId {
     random_name(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", 10, &mut rand::rng()).into()
 }
 

@@ -15,6 +15,7 @@ pub mod profiles;
 pub mod push_rules;
 pub mod receipts;
 pub mod registration;
+pub mod reporting;
 pub mod rooms;
 pub mod server_administration;
 pub mod sessions;

@@ -27,6 +27,7 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     pub(crate) rooms: Rooms,
     pub(crate) presence: Presence,
+    pub(crate) server_notices: ServerNotices,
     pub(crate) limits: Limits,
 }
 
@@ -171,6 +172,20 @@ pub(crate) struct Presence {
     pub(crate) enabled: bool,
 }
 
+/// How the server speaks to its users.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServerNotices {
+    /// Whether administrators can send notices.
+    pub(crate) enabled: bool,
+    /// The name before the colon of the user who sends them. Nobody can log in as that user.
+    pub(crate) localpart: String,
+    /// What that user is called.
+    pub(crate) display_name: String,
+    /// What the rooms of notices are called.
+    pub(crate) room_name: String,
+}
+
 /// Bounds that keep one caller from taking everything.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -245,6 +260,17 @@ impl Default for Rooms {
 impl Default for Presence {
     fn default() -> Self {
         Self { enabled: true }
+    }
+}
+
+impl Default for ServerNotices {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            localpart: "_server".to_owned(),
+            display_name: "Server notices".to_owned(),
+            room_name: "Server notices".to_owned(),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use ruma::room_version_rules::{EventIdFormatVersion, RoomIdFormatVersion, RoomVe
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use store::{AliasRecord, StoreError};
+use store::{AliasRecord, Batch, StoreError};
 
 use crate::assembly::{Assembly, Draft, random_localpart};
 use crate::membership::member_content;
@@ -86,6 +86,16 @@ impl Rooms {
         creator: &UserId,
         wish: CreateRoom,
     ) -> Result<OwnedRoomId, RoomError> {
+        self.create_room_with(creator, wish, |_, _| Ok(())).await
+    }
+
+    /// As [`Rooms::create_room`], with more to put into the same batch once the room's ID is known.
+    pub(crate) async fn create_room_with(
+        &self,
+        creator: &UserId,
+        wish: CreateRoom,
+        also: impl FnOnce(&mut Batch, &RoomId) -> Result<(), StoreError>,
+    ) -> Result<OwnedRoomId, RoomError> {
         if wish.invite.len() > MAX_INVITES || wish.initial_state.len() > MAX_INITIAL_STATE {
             let limits = format!("{MAX_INVITES} invitations, {MAX_INITIAL_STATE} state events");
             return Err(RoomError::InvalidParameter(format!("more than {limits}")));
@@ -117,6 +127,7 @@ impl Rooms {
             let record = AliasRecord { room_id: room_id.clone(), creator: creator.to_owned() };
             batch.create_alias(alias, &record)?;
         }
+        also(&mut batch, &room_id)?;
         match (self.store().commit(batch).await, &wish.alias) {
             (Ok(_), _) => Ok(room_id),
             (Err(StoreError::Conflict), Some(alias)) => Err(RoomError::AliasInUse(alias.clone())),

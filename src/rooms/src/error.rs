@@ -64,6 +64,12 @@ pub enum RoomError {
     /// The user reacted to that event in that way already.
     #[error("you have reacted in this way already")]
     DuplicateAnnotation,
+    /// The room is that of the server's notices, which nobody refuses.
+    #[error("you cannot reject this invitation: the server speaks to you in this room")]
+    NoticeInvitation,
+    /// The server is not to send notices.
+    #[error("server notices are not enabled on this server")]
+    NoServerNotices,
     /// The room was written to by others again and again while this was tried.
     #[error("the room is too busy")]
     Busy,

@@ -26,6 +26,21 @@ impl Rooms {
         Ok(joined)
     }
 
+    /// What a user is or was to all rooms they had to do with, in order of first sight.
+    pub async fn memberships_of(
+        &self,
+        user: &UserId,
+    ) -> Result<Vec<(OwnedRoomId, Membership)>, RoomError> {
+        let Some(user) = self.store().user_number(user).await? else { return Ok(Vec::new()) };
+        let mut all = Vec::new();
+        for known in self.store().memberships(user).await? {
+            if let Some(room_id) = self.store().room_id(known.room).await? {
+                all.push((room_id, known.membership));
+            }
+        }
+        Ok(all)
+    }
+
     /// The number of a room that the user is joined to. Fails with [`RoomError::NotInRoom`].
     pub async fn number_of_joined(
         &self,

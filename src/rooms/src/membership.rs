@@ -145,6 +145,13 @@ impl Rooms {
         if is_settled(change, membership)? {
             return Ok(());
         }
+        if change == Change::Leave
+            && membership == Some(Membership::Invite)
+            && let Some(invitation) = &before
+            && self.must_not_refuse(&invitation.pdu.sender, target).await?
+        {
+            return Err(RoomError::NoticeInvitation);
+        }
         let profile = if change.shows_profile() {
             self.profile_of(target).await?
         } else {

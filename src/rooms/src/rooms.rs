@@ -8,12 +8,12 @@ use ruma::{OwnedServerName, RoomVersionId, ServerName};
 use store::{EventNumber, Observer, RoomNumber, Store};
 use tokio::sync::Notify;
 
-use crate::StoredEvent;
 use crate::cell::RoomCell;
 use crate::departures::Departures;
 use crate::event::{ByWeight, EventCache};
 use crate::presence::{Presence, Tracking};
 use crate::typing::Typing;
+use crate::{NoticeSettings, StoredEvent};
 
 /// What an administrator decides about rooms.
 #[derive(Debug, Clone)]
@@ -24,6 +24,8 @@ pub struct Settings {
     pub event_cache_bytes: u64,
     /// Whether it is noted who is online.
     pub presence: Tracking,
+    /// How the server speaks to its users; `None`: it does not.
+    pub server_notices: Option<NoticeSettings>,
 }
 
 impl Default for Settings {
@@ -32,6 +34,7 @@ impl Default for Settings {
             default_version: protocol::room_version::DEFAULT,
             event_cache_bytes: 32 << 20,
             presence: Tracking::On,
+            server_notices: None,
         }
     }
 }

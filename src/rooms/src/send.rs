@@ -9,7 +9,7 @@ use ruma::{DeviceId, EventId, OwnedEventId, RoomId, UserId};
 use serde_json::value::RawValue;
 use store::{EventTransaction, TransactionKey};
 
-use crate::assembly::Draft;
+use crate::assembly::{Draft, random_localpart};
 use crate::{RoomError, Rooms, StoredEvent};
 
 /// A message to send, in a transaction of a device.
@@ -142,6 +142,11 @@ impl Rooms {
         }
         Ok(())
     }
+}
+
+/// A transaction's identifier that nobody used before, for who has no other reason to name it.
+pub fn unique_transaction_id() -> String {
+    random_localpart()
 }
 
 /// To a sender, a room that is not there looks like one they are not in.

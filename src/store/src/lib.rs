@@ -4,6 +4,7 @@
 //! per subject. A batch is committed as a whole or not at all, and [`Store::commit`] answers only when it is on disk.
 
 mod account_data;
+mod account_names;
 mod aliases;
 mod batch;
 mod committer;
@@ -17,6 +18,7 @@ mod folder;
 mod key;
 mod memberships;
 mod names;
+mod notice_rooms;
 mod number;
 mod openid_key;
 mod overlay;
@@ -29,6 +31,7 @@ pub mod raw;
 mod receipts;
 mod registration_tokens;
 mod relations;
+mod reports;
 mod room_heads;
 mod state_trie;
 mod store;
@@ -54,6 +57,7 @@ pub use profile_propagations::{MemberField, PendingPropagation, PropagateTo, Pro
 pub use receipts::{Receipt, ReceiptKind, StoredReceipt};
 pub use registration_tokens::RegistrationTokenRecord;
 pub use relations::{RelatedEvent, RelationKind, RelationRange};
+pub use reports::{ReportId, ReportKind, ReportRecord, ReportSubject};
 pub use room_heads::{Extremity, RoomHead};
 pub use state_trie::{CollectedNodes, StateChange, StateCollection, StateRoot};
 pub use store::{Observer, Store, Ticket};

@@ -48,6 +48,19 @@ impl Membership {
     }
 }
 
+impl Membership {
+    /// The specification's word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Join => "join",
+            Self::Invite => "invite",
+            Self::Knock => "knock",
+            Self::Leave => "leave",
+            Self::Ban => "ban",
+        }
+    }
+}
+
 impl From<&MembershipState> for Membership {
     fn from(state: &MembershipState) -> Self {
         match state {

@@ -7,7 +7,8 @@
 use ruma::MilliSecondsSinceUnixEpoch;
 use serde::{Deserialize, Serialize};
 
-use crate::{Batch, Store, StoreError, Table};
+use crate::store::decode;
+use crate::{Batch, Direction, KeyRange, Store, StoreError, Table};
 
 const REGISTRATION_TOKEN: Table = Table::new(48, "registration_token");
 
@@ -30,6 +31,27 @@ impl Store {
     ) -> Result<Option<RegistrationTokenRecord>, StoreError> {
         self.get(REGISTRATION_TOKEN, token).await
     }
+
+    /// At most `limit` registration tokens after `after`, in their order as text, valid or not.
+    pub async fn registration_tokens(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, RegistrationTokenRecord)>, StoreError> {
+        let mut range = KeyRange::prefix([]);
+        if let Some(after) = after {
+            range.continue_after(after.as_bytes().to_vec(), Direction::Ascending);
+        }
+        let entries = self.scan(REGISTRATION_TOKEN, range, Direction::Ascending, limit).await?;
+        let token = |(key, value): (Vec<u8>, Vec<u8>)| {
+            let token = String::from_utf8(key).map_err(|error| StoreError::Undecodable {
+                table: REGISTRATION_TOKEN.name(),
+                reason: error.to_string(),
+            })?;
+            Ok((token, decode(REGISTRATION_TOKEN, &value)?))
+        };
+        entries.into_iter().map(token).collect()
+    }
 }
 
 impl Batch {
@@ -43,5 +65,16 @@ impl Batch {
     ) -> Result<(), StoreError> {
         self.expect(REGISTRATION_TOKEN, token, before)?;
         self.insert(REGISTRATION_TOKEN, token, after)
+    }
+
+    /// Deletes a registration token. Committing fails with [`StoreError::Conflict`] when it is not `before` any more.
+    pub fn delete_registration_token(
+        &mut self,
+        token: &str,
+        before: &RegistrationTokenRecord,
+    ) -> Result<(), StoreError> {
+        self.expect(REGISTRATION_TOKEN, token, Some(before))?;
+        self.remove(REGISTRATION_TOKEN, token);
+        Ok(())
     }
 }

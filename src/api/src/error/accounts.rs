@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use accounts::{
-    AccountDataError, AuthenticationError, DeactivationError, DeviceError, FilterError,
-    InteractiveAuthError, LoginError, LoginTokenError, ModerationError, OpenIdError,
+    AccountDataError, AdministrationError, AuthenticationError, DeactivationError, DeviceError,
+    FilterError, InteractiveAuthError, LoginError, LoginTokenError, ModerationError, OpenIdError,
     PasswordChangeError, PasswordError, ProfileError, PushRuleError, RefreshError,
-    RegistrationError, SharedSecretError,
+    RegistrationError, RegistrationTokenError, SharedSecretError,
 };
 use http::StatusCode;
 use protocol::push::PutRuleError;
@@ -174,6 +174,32 @@ impl From<SharedSecretError> for MatrixError {
                 Self::new(StatusCode::FORBIDDEN, ErrorKind::Unknown, error.to_string())
             }
             SharedSecretError::Registration(error) => error.into(),
+        }
+    }
+}
+
+impl From<AdministrationError> for MatrixError {
+    fn from(error: AdministrationError) -> Self {
+        match &error {
+            AdministrationError::UnknownUser => Self::not_found(error.to_string()),
+            AdministrationError::Deactivated => {
+                Self::bad_request(ErrorKind::UserDeactivated, error.to_string())
+            }
+            AdministrationError::Store(_) => Self::internal(&error),
+        }
+    }
+}
+
+impl From<RegistrationTokenError> for MatrixError {
+    fn from(error: RegistrationTokenError) -> Self {
+        match &error {
+            RegistrationTokenError::Malformed
+            | RegistrationTokenError::Exists
+            | RegistrationTokenError::Expired => {
+                Self::bad_request(ErrorKind::InvalidParam, error.to_string())
+            }
+            RegistrationTokenError::NotFound => Self::not_found(error.to_string()),
+            RegistrationTokenError::Store(_) => Self::internal(&error),
         }
     }
 }

@@ -27,8 +27,13 @@ impl From<RoomError> for MatrixError {
                 (StatusCode::BAD_REQUEST, ErrorKind::UnsupportedRoomVersion)
             }
             RoomError::AliasInUse(_) => (StatusCode::BAD_REQUEST, ErrorKind::RoomInUse),
-            RoomError::StillInRoom => (StatusCode::BAD_REQUEST, ErrorKind::Unknown),
+            RoomError::StillInRoom | RoomError::NoServerNotices => {
+                (StatusCode::BAD_REQUEST, ErrorKind::Unknown)
+            }
             RoomError::AliasTaken(_) => (StatusCode::CONFLICT, ErrorKind::Unknown),
+            RoomError::NoticeInvitation => {
+                (StatusCode::FORBIDDEN, ErrorKind::CannotLeaveServerNoticeRoom)
+            }
             RoomError::BadAlias(_) => (StatusCode::BAD_REQUEST, ErrorKind::BadAlias),
             RoomError::DuplicateAnnotation => {
                 (StatusCode::BAD_REQUEST, ErrorKind::DuplicateAnnotation)

@@ -7,6 +7,7 @@ use api::{EdgeBuilder, RateLimits, Shutdown, admin, client, client::well_known::
 use protocol::{Clock, SystemClock};
 use rooms::Rooms;
 use rooms::presence::Tracking;
+use ruma::UserId;
 use ruma::api::client::discovery::discover_support::{self, ContactRole};
 use store::{EngineOptions, Store, StoreError};
 use sync::{Epoch, Sync};
@@ -38,7 +39,13 @@ impl Services {
             .map_err(Failure::because("cannot start the threads that hash passwords"))?;
         let default_version = config.rooms.default_version.clone();
         let presence = if config.presence.enabled { Tracking::On } else { Tracking::Off };
-        let settings = rooms::Settings { default_version, presence, ..rooms::Settings::default() };
+        let server_notices = notice_settings(config)?;
+        let settings = rooms::Settings {
+            default_version,
+            presence,
+            server_notices,
+            ..rooms::Settings::default()
+        };
         let rooms = Rooms::new(store.clone(), name, signing_key, clock, settings);
         let sync = Sync::new(rooms.clone(), Epoch(rand::random()));
         Ok(Self { store, accounts, rooms, sync })
@@ -75,6 +82,9 @@ impl Services {
             .with(client::voip::endpoints())
             .with(client::well_known::endpoints(well_known(config)))
             .with(admin::shared_secret::endpoints(self.accounts.clone()));
+        let notices_name = &config.server_notices.display_name;
+        all = admin::endpoints(all, &self.accounts, &self.rooms, notices_name);
+        all = client::reporting::endpoints(all, &self.rooms);
         all = client::rooms::endpoints(all, &self.rooms);
         all = client::receipts::endpoints(all, &self.rooms);
         all = client::typing::endpoints(all, &self.rooms);
@@ -101,6 +111,16 @@ impl Services {
 pub(crate) async fn open_store(config: &Config, data: &DataDir) -> Result<Store, StoreError> {
     let options = EngineOptions { cache_bytes: config.storage.cache_bytes };
     store::open(config.storage.engine.into(), data.path(), options).await
+}
+
+fn notice_settings(config: &Config) -> Result<Option<rooms::NoticeSettings>, Failure> {
+    let notices = &config.server_notices;
+    if !notices.enabled {
+        return Ok(None);
+    }
+    let sender = UserId::parse_with_server_name(&*notices.localpart, &config.server.name);
+    let sender = sender.map_err(Failure::because("server_notices.localpart is no user name"))?;
+    Ok(Some(rooms::NoticeSettings { sender, room_name: notices.room_name.clone() }))
 }
 
 fn account_settings(config: &Config, data: &DataDir) -> Result<accounts::Settings, Failure> {

@@ -1,0 +1,434 @@
+//! Accounts: Synapse's user API.
+
+use accounts::{
+    AccountDetails, AccountFilter, AccountOrder, Accounts, NewUser, OtherDevices, PropagateProfile,
+    Restrictions, Role, SentEvents,
+};
+use rooms::Rooms;
+use ruma::{
+    UInt, UserId,
+    api::{Direction, error::ErrorKind},
+    profile::ProfileFieldName,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use store::{MemberField, UserKind, UserStatus};
+
+use super::{Administrator, Answer, answer::endpoint, paging::Page};
+use crate::{Endpoints, MatrixError};
+
+endpoint!(user: GET "/_synapse/admin/v2/users/{user_id}" {
+    #[ruma_api(path)]
+    pub(crate) user_id: ruma::OwnedUserId,
+});
+endpoint!(put_user: PUT "/_synapse/admin/v2/users/{user_id}" {
+    #[ruma_api(path)]
+    pub(crate) user_id: ruma::OwnedUserId,
+    #[ruma_api(body)]
+    pub(crate) wish: super::Wish,
+});
+endpoint!(users: GET "/_synapse/admin/v2/users" {
+    #[ruma_api(query_all)]
+    pub(crate) query: super::Query,
+});
+endpoint!(users_v3: GET "/_synapse/admin/v3/users" {
+    #[ruma_api(query_all)]
+    pub(crate) query: super::Query,
+});
+endpoint!(role: GET "/_synapse/admin/v1/users/{user_id}/admin" {
+    #[ruma_api(path)]
+    pub(crate) user_id: ruma::OwnedUserId,
+});
+endpoint!(set_admin: PUT "/_synapse/admin/v1/users/{user_id}/admin" {
+    #[ruma_api(path)]
+    pub(crate) user_id: ruma::OwnedUserId,
+    pub(crate) admin: bool,
+});
+endpoint!(reset_password: POST "/_synapse/admin/v1/reset_password/{user_id}" {
+    #[ruma_api(path)]
+    pub(crate) user_id: ruma::OwnedUserId,
+    pub(crate) new_password: Option<String>,
+    pub(crate) logout_devices: Option<bool>,
+});
+endpoint!(deactivate: POST "/_synapse/admin/v1/deactivate/{user_id}" {
+    #[ruma_api(path)]
+    pub(crate) user_id: ruma::OwnedUserId,
+    pub(crate) erase: Option<bool>,
+});
+endpoint!(suspend: PUT "/_synapse/admin/v1/suspend/{user_id}" {
+    #[ruma_api(path)]
+    pub(crate) user_id: ruma::OwnedUserId,
+    pub(crate) suspend: bool,
+});
+endpoint!(username_available: GET "/_synapse/admin/v1/username_available" {
+    #[ruma_api(query)]
+    pub(crate) username: String,
+});
+endpoint!(log_in: POST "/_synapse/admin/v1/users/{user_id}/login" {
+    #[ruma_api(path)]
+    pub(crate) user_id: ruma::OwnedUserId,
+    pub(crate) valid_until_ms: Option<ruma::MilliSecondsSinceUnixEpoch>,
+});
+
+/// What an account is to be. What is missing stays as it is.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Wish {
+    password: Option<String>,
+    logout_devices: Option<bool>,
+    displayname: Option<String>,
+    avatar_url: Option<String>,
+    admin: Option<bool>,
+    deactivated: Option<bool>,
+    locked: Option<bool>,
+}
+
+/// Which accounts are asked for.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct Query {
+    from: Option<UInt>,
+    limit: Option<UInt>,
+    #[serde(default = "forward")]
+    dir: Direction,
+    #[serde(default)]
+    order_by: Order,
+    user_id: Option<String>,
+    name: Option<String>,
+    admins: Option<bool>,
+    deactivated: Option<bool>,
+    guests: Option<bool>,
+    locked: Option<bool>,
+}
+
+fn forward() -> Direction {
+    Direction::Forward
+}
+
+/// Synapse's names of the orders that are cheap enough.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Order {
+    #[default]
+    Name,
+    CreationTs,
+    Admin,
+    Deactivated,
+    Displayname,
+    AvatarUrl,
+}
+
+impl From<Order> for AccountOrder {
+    fn from(order: Order) -> Self {
+        match order {
+            Order::Name => Self::Name,
+            Order::CreationTs => Self::CreatedAt,
+            Order::Admin => Self::Admin,
+            Order::Deactivated => Self::Deactivated,
+            Order::Displayname => Self::DisplayName,
+            Order::AvatarUrl => Self::AvatarUrl,
+        }
+    }
+}
+
+/// An account as it is shown in lists. Keys of what hearth does not have say so, as tools expect them.
+fn row(account: &AccountDetails) -> Value {
+    let AccountDetails { user_id, record, profile, erased, last_seen } = account;
+    json!({
+        "name": user_id,
+        "displayname": profile.get("displayname"),
+        "avatar_url": profile.get("avatar_url"),
+        "admin": record.role == Role::Admin,
+        "deactivated": record.status == UserStatus::Deactivated,
+        "is_guest": record.kind == UserKind::Guest,
+        "locked": record.restrictions.locked,
+        "suspended": record.restrictions.suspended,
+        "erased": erased,
+        "shadow_banned": false,
+        "user_type": null,
+        "creation_ts": record.created_at,
+        "last_seen_ts": last_seen,
+    })
+}
+
+/// An account as it is shown alone.
+fn whole(account: &AccountDetails) -> Value {
+    let mut whole = row(account);
+    for list in ["threepids", "external_ids"] {
+        whole[list] = json!([]);
+    }
+    let absent = ["appservice_id", "consent_server_notice_sent", "consent_version", "consent_ts"];
+    for key in absent {
+        whole[key] = Value::Null;
+    }
+    whole
+}
+
+/// The services of the user API.
+#[derive(Clone)]
+pub(super) struct Users {
+    pub(super) accounts: Accounts,
+    pub(super) rooms: Rooms,
+}
+
+impl Users {
+    async fn user(self, _: Administrator, request: user::Request) -> Result<Answer, MatrixError> {
+        self.check_local(&request.user_id)?;
+        Answer::new(&whole(&self.account(&request.user_id).await?))
+    }
+
+    /// Makes an account, or changes one.
+    async fn put_user(
+        self,
+        admin: Administrator,
+        request: put_user::Request,
+    ) -> Result<Answer, MatrixError> {
+        let (user_id, wish) = (&request.user_id, request.wish);
+        self.check_local(user_id)?;
+        let known = self.accounts.account_details(user_id).await;
+        let known = known.map_err(|error| MatrixError::internal(&error))?;
+        check_end(&wish, known.as_ref())?;
+        if known.is_none() {
+            self.create(user_id, &wish).await?;
+            return Ok(Answer::new(&whole(&self.account(user_id).await?))?.created());
+        }
+        if let Some(password) = &wish.password {
+            let devices = devices(wish.logout_devices);
+            self.accounts.reset_password(user_id, password, devices).await?;
+        }
+        if let Some(is_admin) = wish.admin {
+            let role = if is_admin { Role::Admin } else { Role::User };
+            self.change_role(&admin, user_id, role).await?;
+        }
+        self.change_profile(user_id, ProfileFieldName::DisplayName, wish.displayname).await?;
+        self.change_profile(user_id, ProfileFieldName::AvatarUrl, wish.avatar_url).await?;
+        if let Some(locked) = wish.locked {
+            let change = |before| Restrictions { locked, ..before };
+            self.accounts.restrict(admin.session(), user_id, change).await?;
+        }
+        if wish.deactivated == Some(true) {
+            self.accounts.deactivate(user_id, SentEvents::Keep).await?;
+        }
+        Answer::new(&whole(&self.account(user_id).await?))
+    }
+
+    async fn create(&self, user_id: &UserId, wish: &Wish) -> Result<(), MatrixError> {
+        let mut user = NewUser::new(user_id.localpart());
+        if let Some(password) = &wish.password {
+            user = user.password(password);
+        }
+        if let Some(name) = &wish.displayname {
+            user = user.display_name(name);
+        }
+        if wish.admin == Some(true) {
+            user = user.role(Role::Admin);
+        }
+        self.accounts.create_user(user).await?;
+        let avatar_url = wish.avatar_url.clone();
+        self.change_profile(user_id, ProfileFieldName::AvatarUrl, avatar_url).await
+    }
+
+    async fn change_profile(
+        &self,
+        user_id: &UserId,
+        field: ProfileFieldName,
+        value: Option<String>,
+    ) -> Result<(), MatrixError> {
+        let Some(value) = value else { return Ok(()) };
+        let session = self.accounts.acting_for(user_id).await;
+        let session = session.map_err(|error| MatrixError::internal(&error))?;
+        let session = session.ok_or_else(unknown_user)?;
+        let everywhere = PropagateProfile::Everywhere;
+        self.accounts.set_profile_field(&session, &field, json!(value), everywhere).await?;
+        if let Some(field) = MemberField::named(field.as_str()) {
+            self.rooms.propagate_profile(user_id, field).await?;
+        }
+        Ok(())
+    }
+
+    async fn account(&self, user_id: &UserId) -> Result<AccountDetails, MatrixError> {
+        let account = self.accounts.account_details(user_id).await;
+        let account = account.map_err(|error| MatrixError::internal(&error))?;
+        account.ok_or_else(unknown_user)
+    }
+
+    /// All accounts; deactivated ones only if they are asked for.
+    async fn users(self, _: Administrator, request: users::Request) -> Result<Answer, MatrixError> {
+        let mut query = request.query;
+        query.deactivated = match query.deactivated {
+            Some(true) => None,
+            _ => Some(false),
+        };
+        self.list(query).await
+    }
+
+    /// All accounts; either the deactivated ones or the others if that is asked for.
+    async fn users_v3(
+        self,
+        _: Administrator,
+        request: users_v3::Request,
+    ) -> Result<Answer, MatrixError> {
+        self.list(request.query).await
+    }
+
+    async fn list(&self, query: Query) -> Result<Answer, MatrixError> {
+        let user_id = query.user_id.filter(|_| query.name.is_none());
+        let filter = AccountFilter {
+            name: query.name,
+            user_id,
+            admin: query.admins,
+            deactivated: query.deactivated,
+            guest: if query.guests == Some(false) { Some(false) } else { None },
+            locked: if query.locked == Some(true) { None } else { Some(false) },
+        };
+        let direction = match query.dir {
+            Direction::Forward => store::Direction::Ascending,
+            Direction::Backward => store::Direction::Descending,
+        };
+        let page = Page::new(query.from, query.limit);
+        let order = (query.order_by.into(), direction);
+        let list = self.accounts.account_list(&filter, order, (page.from, page.limit)).await;
+        let (accounts, total) = list.map_err(|error| MatrixError::internal(&error))?;
+        let rows: Vec<Value> = accounts.iter().map(row).collect();
+        let mut answer = json!({ "users": rows, "total": total });
+        if let Some(next) = page.next(total) {
+            answer["next_token"] = json!(next.to_string());
+        }
+        Answer::new(&answer)
+    }
+
+    async fn role(self, _: Administrator, request: role::Request) -> Result<Answer, MatrixError> {
+        self.check_local(&request.user_id)?;
+        let account = self.account(&request.user_id).await?;
+        Answer::new(&json!({ "admin": account.record.role == Role::Admin }))
+    }
+
+    async fn set_admin(
+        self,
+        admin: Administrator,
+        request: set_admin::Request,
+    ) -> Result<Answer, MatrixError> {
+        self.check_local(&request.user_id)?;
+        let role = if request.admin { Role::Admin } else { Role::User };
+        self.change_role(&admin, &request.user_id, role).await?;
+        Ok(Answer::empty())
+    }
+
+    async fn change_role(
+        &self,
+        admin: &Administrator,
+        user_id: &UserId,
+        role: Role,
+    ) -> Result<(), MatrixError> {
+        // Somebody is left who can undo it.
+        if role == Role::User && user_id == admin.user_id() {
+            let message = "you may not demote yourself";
+            return Err(MatrixError::bad_request(ErrorKind::Unknown, message));
+        }
+        Ok(self.accounts.set_role(user_id, role).await?)
+    }
+
+    async fn reset_password(
+        self,
+        _: Administrator,
+        request: reset_password::Request,
+    ) -> Result<Answer, MatrixError> {
+        self.check_local(&request.user_id)?;
+        let password = request.new_password.ok_or_else(|| {
+            MatrixError::bad_request(ErrorKind::MissingParam, "new_password is missing")
+        })?;
+        let devices = devices(request.logout_devices);
+        self.accounts.reset_password(&request.user_id, &password, devices).await?;
+        Ok(Answer::empty())
+    }
+
+    async fn deactivate(
+        self,
+        _: Administrator,
+        request: deactivate::Request,
+    ) -> Result<Answer, MatrixError> {
+        self.check_local(&request.user_id)?;
+        let erase = request.erase == Some(true);
+        let sent = if erase { SentEvents::Erase } else { SentEvents::Keep };
+        self.accounts.deactivate(&request.user_id, sent).await?;
+        // There are no third-party identifiers here, and so none that are bound elsewhere.
+        Answer::new(&json!({ "id_server_unbind_result": "success" }))
+    }
+
+    async fn suspend(
+        self,
+        admin: Administrator,
+        request: suspend::Request,
+    ) -> Result<Answer, MatrixError> {
+        let suspended = request.suspend;
+        let change = |before| Restrictions { suspended, ..before };
+        self.accounts.restrict(admin.session(), &request.user_id, change).await?;
+        Answer::new(&json!({ format!("user_{}_suspended", request.user_id): suspended }))
+    }
+
+    async fn username_available(
+        self,
+        _: Administrator,
+        request: username_available::Request,
+    ) -> Result<Answer, MatrixError> {
+        self.accounts.check_available(&request.username).await?;
+        Answer::new(&json!({ "available": true }))
+    }
+
+    async fn log_in(
+        self,
+        admin: Administrator,
+        request: log_in::Request,
+    ) -> Result<Answer, MatrixError> {
+        self.check_local(&request.user_id)?;
+        if request.user_id == admin.user_id() {
+            let message = "you are logged in as yourself already";
+            return Err(MatrixError::bad_request(ErrorKind::Unknown, message));
+        }
+        let session = self.accounts.log_in_as(&request.user_id, request.valid_until_ms).await?;
+        Answer::new(&json!({ "access_token": session.access_token.into_exposed() }))
+    }
+
+    /// Users of other servers are not administrated here.
+    fn check_local(&self, user_id: &UserId) -> Result<(), MatrixError> {
+        if user_id.server_name() == self.rooms.server_name() {
+            return Ok(());
+        }
+        let message = "the user belongs to another server";
+        Err(MatrixError::bad_request(ErrorKind::Unknown, message))
+    }
+}
+
+/// Fails for what would open a closed account, or lock one that is being closed.
+fn check_end(wish: &Wish, known: Option<&AccountDetails>) -> Result<(), MatrixError> {
+    let refuse = |message| Err(MatrixError::bad_request(ErrorKind::Unknown, message));
+    if wish.deactivated == Some(true) && wish.locked == Some(true) {
+        return refuse("an account cannot be both deactivated and locked");
+    }
+    let is_closed = known.is_some_and(|known| known.record.status == UserStatus::Deactivated);
+    if is_closed && wish.deactivated == Some(false) {
+        return refuse("a deactivated account stays deactivated");
+    }
+    Ok(())
+}
+
+fn devices(log_out: Option<bool>) -> OtherDevices {
+    if log_out.unwrap_or(true) { OtherDevices::LogOut } else { OtherDevices::Keep }
+}
+
+fn unknown_user() -> MatrixError {
+    MatrixError::not_found("the user is unknown")
+}
+
+pub(super) fn endpoints(users: Users) -> Endpoints<Users> {
+    Endpoints::new(users)
+        .at(Users::user)
+        .at(Users::put_user)
+        .at(Users::users)
+        .at(Users::users_v3)
+        .at(Users::role)
+        .at(Users::set_admin)
+        .at(Users::reset_password)
+        .at(Users::deactivate)
+        .at(Users::suspend)
+        .at(Users::username_available)
+        .at(Users::log_in)
+}
