@@ -5,6 +5,7 @@
 
 mod account;
 mod account_data;
+mod admin_rooms;
 mod admin_users;
 mod aliases;
 mod context;
@@ -24,13 +25,16 @@ mod old_sync;
 mod openid;
 mod presence;
 mod profile;
+mod purge_history;
 mod push_rules;
 mod receipts;
+mod redacted_content;
 mod redaction;
 mod register;
 mod registration_tokens;
 mod relations;
 mod reports;
+mod room_deletion;
 mod rooms_create;
 mod routing;
 mod send;

@@ -2,17 +2,20 @@
 
 mod answer;
 mod authentication;
+mod deletion;
 mod devices;
+mod history;
 mod paging;
 mod registration_tokens;
 mod reports;
+mod rooms;
 mod server_notices;
 pub mod shared_secret;
 mod users;
 mod version;
 
+use ::rooms::Rooms;
 use accounts::Accounts;
-use rooms::Rooms;
 
 use crate::{EdgeBuilder, Endpoints};
 
@@ -29,6 +32,7 @@ pub fn endpoints(
     let (accounts, rooms) = (accounts.clone(), rooms.clone());
     let users = users::Users { accounts: accounts.clone(), rooms: rooms.clone() };
     let whereabouts = devices::Whereabouts { accounts: accounts.clone(), rooms: rooms.clone() };
+    let admin_rooms = rooms::AdminRooms { accounts: accounts.clone(), rooms: rooms.clone() };
     let notices = server_notices::ServerNotices {
         accounts: accounts.clone(),
         rooms: rooms.clone(),
@@ -37,6 +41,9 @@ pub fn endpoints(
     all.with(version::endpoints())
         .with(users::endpoints(users))
         .with(devices::endpoints(whereabouts))
+        .with(rooms::endpoints(admin_rooms))
+        .with(deletion::endpoints(rooms.clone()))
+        .with(history::endpoints(rooms.clone()))
         .with(registration_tokens::endpoints(accounts))
         .with(reports::endpoints(Endpoints::new(rooms)))
         .with(server_notices::endpoints(notices))

@@ -162,6 +162,9 @@ pub(crate) enum EngineKind {
 pub(crate) struct Rooms {
     /// The version of new rooms whose creator does not choose one.
     pub(crate) default_version: RoomVersionId,
+    /// How long it is kept, for moderators and administrators, what redacted events said.
+    #[serde(with = "seconds_or_none")]
+    pub(crate) redacted_retention_seconds: Duration,
 }
 
 /// Who is online.
@@ -253,7 +256,10 @@ impl Default for Storage {
 
 impl Default for Rooms {
     fn default() -> Self {
-        Self { default_version: RoomVersionId::V12 }
+        Self {
+            default_version: RoomVersionId::V12,
+            redacted_retention_seconds: Duration::from_hours(7 * 24),
+        }
     }
 }
 
@@ -304,6 +310,22 @@ impl From<&Limits> for api::Limits {
             body_timeout: limits.body_seconds,
             request_timeout: limits.request_seconds,
         }
+    }
+}
+
+mod seconds_or_none {
+    //! Durations as whole seconds, zero too.
+
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        Ok(Duration::from_secs(u64::from(u32::deserialize(from)?)))
+    }
+
+    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        time.as_secs().serialize(to)
     }
 }
 

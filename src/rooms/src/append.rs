@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use ruma::UserId;
-use ruma::events::StateEventType;
-use store::{RoomHead, StoreError, TransactionKey};
+use ruma::events::room::member::{MembershipState, RoomMemberEventContent};
+use ruma::events::{StateEventType, TimelineEventType};
+use store::{Membership, RoomHead, StoreError, TransactionKey};
 
 use crate::assembly::{Assembly, Draft};
 use crate::cell::RoomCell;
@@ -31,6 +32,7 @@ impl Rooms {
         drafts: &[Draft],
         also: impl Fn(&mut Assembly<'_>) -> Result<(), RoomError>,
     ) -> Result<Vec<Arc<StoredEvent>>, RoomError> {
+        self.check_joins(cell, drafts).await?;
         self.number_names(drafts).await?;
         let guests = self.guests_affected(cell.number, drafts).await?;
         for _ in 0..ATTEMPTS {
@@ -63,6 +65,24 @@ impl Rooms {
             }
         }
         Err(RoomError::Busy)
+    }
+
+    /// Nobody comes into a blocked room. Who is in it may still change their name there.
+    async fn check_joins(&self, cell: &RoomCell, drafts: &[Draft]) -> Result<(), RoomError> {
+        for draft in drafts.iter().filter(|draft| draft.kind == TimelineEventType::RoomMember) {
+            let membership = serde_json::from_str::<RoomMemberEventContent>(draft.content.get());
+            let is_join =
+                membership.is_ok_and(|content| content.membership == MembershipState::Join);
+            let Some(user) = draft.state_key.as_ref().filter(|_| is_join) else { continue };
+            let known = match UserId::parse(user) {
+                Ok(user) => self.membership_of(&user, cell.number).await?,
+                Err(_) => None,
+            };
+            if known.is_none_or(|known| known.membership != Membership::Join) {
+                self.check_not_blocked(&cell.room_id).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The event that the drafts' transaction made meanwhile, in another request.

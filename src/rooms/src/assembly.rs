@@ -12,8 +12,8 @@ use ruma::room_version_rules::{EventIdFormatVersion, RoomVersionRules};
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
 use serde_json::value::RawValue;
 use store::{
-    Batch, Change, EventNumber, EventRecord, EventTransaction, Extremity, Membership, RoomHead,
-    RoomNumber, Slot, StateRoot,
+    Batch, Change, EventNumber, EventRecord, EventTransaction, Extremity, Membership,
+    RedactedEvent, RoomHead, RoomNumber, Slot, StateRoot,
 };
 
 use crate::{RoomError, Rooms, StoredEvent, membership, references};
@@ -306,6 +306,8 @@ impl<'a> Assembly<'a> {
             return Err(RoomError::Forbidden("you may not redact this event".to_owned()));
         }
         self.batch.redact_event(target.1.number, event.number)?;
+        let redacted = RedactedEvent { at: self.rooms.clock().now(), event: target.1.number };
+        self.batch.keep_redacted_content(redacted)?;
         self.unrelate(&target.1, target.0.position).await
     }
 

@@ -91,6 +91,16 @@ impl Rooms {
         RawValue::from_string(json).map_err(|error| RoomError::Damaged(error.to_string()))
     }
 
+    /// An event that was redacted as it was sent, with the redaction under `unsigned`.
+    pub(crate) async fn original_event(
+        &self,
+        viewer: Viewer<'_>,
+        event: &StoredEvent,
+    ) -> Result<Box<RawValue>, RoomError> {
+        let (_, unsigned) = self.as_it_is_now(viewer, event).await?;
+        serialise(&event.pdu, EventShape::Whole, Some(unsigned))
+    }
+
     /// An event without what others relate to it, as it is shown inside others.
     pub(crate) async fn plain_event(
         &self,

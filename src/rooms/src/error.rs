@@ -64,6 +64,18 @@ pub enum RoomError {
     /// The user reacted to that event in that way already.
     #[error("you have reacted in this way already")]
     DuplicateAnnotation,
+    /// An administrator of the server lets nobody join the room.
+    #[error("this room is blocked on this server")]
+    Blocked,
+    /// What a redacted event said is gone.
+    #[error("the content of this event was redacted and is erased")]
+    ContentErased(std::time::Duration),
+    /// There is other long work on the room.
+    #[error("there is a deletion or purge of {0} under way")]
+    TaskOpen(OwnedRoomId),
+    /// No event is old enough.
+    #[error("there is no event to be removed")]
+    NothingToPurge,
     /// The room is that of the server's notices, which nobody refuses.
     #[error("you cannot reject this invitation: the server speaks to you in this room")]
     NoticeInvitation,

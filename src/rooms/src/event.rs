@@ -1,6 +1,7 @@
 //! Events as they are kept in memory.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use protocol::{Pdu, room_version};
 use quick_cache::Weighter;
@@ -11,7 +12,8 @@ use store::{EventIndex, EventNumber, EventRecord, RoomNumber};
 
 use crate::{RoomError, Rooms};
 
-/// An event with what this server knows of it. Never changes.
+/// An event with what this server knows of it. Does not change while it is held; what is stored may meanwhile be
+/// rewritten to what a redaction leaves.
 #[derive(Debug)]
 pub struct StoredEvent {
     /// Its number.
@@ -42,6 +44,7 @@ impl Rooms {
         if let Some(event) = self.cached_event(number) {
             return Ok(event);
         }
+        let rewrites = self.rewrites().load(Ordering::SeqCst);
         let Some((record, json)) = self.store().event(number).await? else {
             return Err(RoomError::Damaged(format!("event {number} is missing")));
         };
@@ -50,6 +53,10 @@ impl Rooms {
             .map_err(|error| RoomError::Damaged(format!("event {number}: {error}")))?;
         let event = Arc::new(StoredEvent { number, record, pdu: Arc::new(pdu) });
         self.event_cache().insert(number, Arc::clone(&event));
+        // It may be what was rewritten meanwhile: who rewrites counts first and clears the cache then.
+        if self.rewrites().load(Ordering::SeqCst) != rewrites {
+            self.event_cache().remove(&number);
+        }
         Ok(event)
     }
 

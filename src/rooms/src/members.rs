@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use ruma::events::TimelineEventType;
-use ruma::{OwnedRoomId, RoomId, UserId};
+use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use store::{
     Batch, Direction, Forgotten, Membership, RoomNumber, StateRoot, TimelineEntry, TimelinePosition,
 };
 
 use crate::tokens::PaginationToken;
 use crate::{RoomError, Rooms, StoredEvent};
+
+/// How many members are read at once.
+const PAGE: usize = 500;
 
 impl Rooms {
     /// The rooms that a user is joined to, in order of first sight.
@@ -39,6 +42,21 @@ impl Rooms {
             }
         }
         Ok(all)
+    }
+
+    /// All users who are joined to a room, in order of first sight. Fails with [`RoomError::UnknownRoom`].
+    pub async fn joined_members(&self, room_id: &RoomId) -> Result<Vec<OwnedUserId>, RoomError> {
+        let room = self.number_of(room_id).await?;
+        let mut all = Vec::new();
+        let mut last = None;
+        loop {
+            let members = self.store().room_members(room, Membership::Join, last, PAGE).await?;
+            let Some(member) = members.last() else { return Ok(all) };
+            last = Some(*member);
+            for member in &members {
+                all.extend(self.store().user_id(*member).await?);
+            }
+        }
     }
 
     /// The number of a room that the user is joined to. Fails with [`RoomError::NotInRoom`].

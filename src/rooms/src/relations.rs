@@ -2,7 +2,7 @@
 
 use ruma::OwnedEventId;
 use serde::Deserialize;
-use store::{RelationKind, Slot, TimelinePosition};
+use store::{Batch, RelationKind, RoomNumber, Slot, TimelinePosition, UserNumber};
 
 use crate::assembly::Assembly;
 use crate::{RoomError, StoredEvent};
@@ -57,6 +57,25 @@ pub(crate) fn rel_type(content: &serde_json::value::RawValue) -> Option<String> 
     Some(content.relates_to.rel_type)
 }
 
+impl Relation {
+    /// Takes back what the event of `sender` that stands at `position` related to.
+    pub(crate) fn remove(
+        &self,
+        batch: &mut Batch,
+        room: RoomNumber,
+        sender: UserNumber,
+        position: TimelinePosition,
+    ) {
+        if let (RelationKind::Annotation, Some(key)) = (self.kind, &self.key) {
+            batch.remove_annotation(room, &self.parent, sender, key);
+        }
+        if self.kind == RelationKind::Thread {
+            batch.remove_thread_reply(room, position);
+        }
+        batch.remove_relation(room, &self.parent, self.kind, position);
+    }
+}
+
 impl Assembly<'_> {
     /// Notes what a new event relates to. State events relate to nothing.
     ///
@@ -93,15 +112,8 @@ impl Assembly<'_> {
         position: TimelinePosition,
     ) -> Result<(), RoomError> {
         let Some(relation) = Relation::of(&event.pdu.content) else { return Ok(()) };
-        let room = self.room();
-        if let (RelationKind::Annotation, Some(key)) = (relation.kind, &relation.key) {
-            let sender = self.rooms.store().number_user(&event.pdu.sender).await?;
-            self.batch.remove_annotation(room, &relation.parent, sender, key);
-        }
-        if relation.kind == RelationKind::Thread {
-            self.batch.remove_thread_reply(room, position);
-        }
-        self.batch.remove_relation(room, &relation.parent, relation.kind, position);
+        let sender = self.rooms.store().number_user(&event.pdu.sender).await?;
+        relation.remove(&mut self.batch, event.record.room, sender, position);
         Ok(())
     }
 }

@@ -3,9 +3,7 @@
 use ruma::events::StateEventType;
 use ruma::{EventId, OwnedRoomAliasId, RoomId, UserId};
 use serde_json::{Map, Value};
-use store::{
-    Batch, Direction, ReportId, ReportKind, ReportRecord, ReportSubject, RoomNumber, StoreError,
-};
+use store::{Batch, Direction, ReportId, ReportKind, ReportRecord, ReportSubject, StoreError};
 
 use crate::{RoomError, Rooms};
 
@@ -211,30 +209,17 @@ impl Rooms {
             Err(RoomError::UnknownRoom(_)) => return Ok(RoomTitle::default()),
             outcome => outcome?,
         };
-        let text =
-            async |kind: StateEventType, field: &str| self.text_in_state(room, &kind, field).await;
+        let root = self.current_state(room).await?;
+        let text = async |kind: StateEventType, field: &str| {
+            let content = self.content_at(room, root, &kind).await?;
+            let text = content.and_then(|content| Some(content.get(field)?.as_str()?.to_owned()));
+            Ok::<_, RoomError>(text)
+        };
         let alias = text(StateEventType::RoomCanonicalAlias, "alias").await?;
         Ok(RoomTitle {
             name: text(StateEventType::RoomName, "name").await?,
             canonical_alias: alias.and_then(|alias| alias.try_into().ok()),
         })
-    }
-
-    /// A text in the content of a room's current state of a type, with an empty state key. Of the types it is asked of
-    /// nothing outlasts a redaction.
-    async fn text_in_state(
-        &self,
-        room: RoomNumber,
-        kind: &StateEventType,
-        field: &str,
-    ) -> Result<Option<String>, RoomError> {
-        let root = self.current_state(room).await?;
-        let Some(event) = self.state_at(room, root, kind, "").await? else { return Ok(None) };
-        if self.store().redaction(event.number).await?.is_some() {
-            return Ok(None);
-        }
-        let content = event.pdu.content_as::<Value>().ok();
-        Ok(content.and_then(|content| Some(content.get(field)?.as_str()?.to_owned())))
     }
 }
 

@@ -1,6 +1,8 @@
 //! The service and what it holds.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
 
 use protocol::{Clock, SigningKey};
 use quick_cache::sync::Cache;
@@ -24,6 +26,8 @@ pub struct Settings {
     pub event_cache_bytes: u64,
     /// Whether it is noted who is online.
     pub presence: Tracking,
+    /// How long it is kept what redacted events said.
+    pub redacted_retention: Duration,
     /// How the server speaks to its users; `None`: it does not.
     pub server_notices: Option<NoticeSettings>,
 }
@@ -34,6 +38,7 @@ impl Default for Settings {
             default_version: protocol::room_version::DEFAULT,
             event_cache_bytes: 32 << 20,
             presence: Tracking::On,
+            redacted_retention: Duration::from_hours(7 * 24),
             server_notices: None,
         }
     }
@@ -52,7 +57,13 @@ struct Inner {
     settings: Settings,
     cells: Cache<RoomNumber, Arc<RoomCell>>,
     events: EventCache,
+    /// How often stored events were rewritten; who reads one meanwhile does not keep it.
+    rewrites: AtomicU64,
     typing: Typing,
+    /// Told when a task is ordered.
+    task_ordered: Notify,
+    /// Told when a task has ended.
+    task_changed: Notify,
     presence: Presence,
     propagations: Notify,
     departures: Arc<Departures>,
@@ -89,7 +100,10 @@ impl Rooms {
             settings,
             cells,
             events,
+            rewrites: AtomicU64::new(0),
             typing,
+            task_ordered: Notify::new(),
+            task_changed: Notify::new(),
             presence,
             propagations: Notify::new(),
             departures,
@@ -145,6 +159,18 @@ impl Rooms {
 
     pub(crate) fn event_cache(&self) -> &EventCache {
         &self.0.events
+    }
+
+    pub(crate) fn task_ordered(&self) -> &Notify {
+        &self.0.task_ordered
+    }
+
+    pub(crate) fn task_changed(&self) -> &Notify {
+        &self.0.task_changed
+    }
+
+    pub(crate) fn rewrites(&self) -> &AtomicU64 {
+        &self.0.rewrites
     }
 
     /// An event that is in memory already.

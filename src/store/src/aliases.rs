@@ -65,6 +65,19 @@ impl Batch {
         self.insert(ROOM_ALIAS, room_alias_key(&record.room_id, alias), &())
     }
 
+    /// Points an alias at another room, in place of what `before` says. The room it points at now is to lose it in the
+    /// same batch.
+    pub fn repoint_alias(
+        &mut self,
+        alias: &RoomAliasId,
+        room_id: &RoomId,
+        before: &AliasRecord,
+    ) -> Result<(), StoreError> {
+        let record = AliasRecord { room_id: room_id.to_owned(), creator: before.creator.clone() };
+        self.insert(ALIAS, alias.as_bytes(), &record)?;
+        self.insert(ROOM_ALIAS, room_alias_key(room_id, alias), &())
+    }
+
     /// Removes an alias. Committing fails with [`StoreError::Conflict`] when it is not `record` any more.
     pub fn delete_alias(
         &mut self,

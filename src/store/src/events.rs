@@ -7,7 +7,9 @@
 //! | `timeline` | room number, timeline position | event number |
 //! | `redaction` | event number | number of the event that redacted it |
 //!
-//! An event's record and JSON are written once. What happens to it later (a redaction) stands beside it.
+//! An event's record and JSON are written once. What happens to it later (a redaction) stands beside it, and once that
+//! has taken effect the stored form may be replaced by what is left ([`Batch::rewrite_event`]). Whoever holds the form
+//! before holds a valid one too, which is why the table still counts as one of values that never change.
 
 use ruma::{EventId, OwnedDeviceId, OwnedEventId};
 use serde::{Deserialize, Serialize};
@@ -21,7 +23,7 @@ use crate::{Batch, EventNumber, RoomNumber, Store, StoreError, Table, TimelinePo
 
 const EVENT: Table = Table::immutable(10, "event");
 const EVENT_INDEX: Table = Table::new(11, "event_index");
-const TIMELINE: Table = Table::new(12, "timeline");
+pub(crate) const TIMELINE: Table = Table::new(12, "timeline");
 const REDACTION: Table = Table::new(13, "redaction");
 
 /// The client's transaction that made an event. Spec: client-server API, "Transaction identifiers".
@@ -123,11 +125,18 @@ impl Store {
     }
 }
 
-fn timeline_entry(key: &[u8], value: &[u8]) -> Result<TimelineEntry, StoreError> {
+pub(crate) fn timeline_entry(key: &[u8], value: &[u8]) -> Result<TimelineEntry, StoreError> {
     let mut reader = KeyReader::new(key);
     let position = reader.u64().and_then(|_room| reader.timeline());
     let position = position.ok_or_else(|| damaged(TIMELINE, "key too short"))?;
     Ok(TimelineEntry { position, event: decode(TIMELINE, value)? })
+}
+
+/// The stored form of an event.
+fn event_value(record: &EventRecord, json: &str) -> Result<Vec<u8>, StoreError> {
+    let encoded = encode(EVENT, record)?;
+    let length = u16::try_from(encoded.len()).map_err(|_| StoreError::TooLarge(encoded.len()))?;
+    Ok([&length.to_be_bytes(), encoded.as_slice(), json.as_bytes()].concat())
 }
 
 impl Batch {
@@ -140,11 +149,7 @@ impl Batch {
         json: &str,
         slot: Slot,
     ) -> Result<(), StoreError> {
-        let encoded = encode(EVENT, record)?;
-        let length =
-            u16::try_from(encoded.len()).map_err(|_| StoreError::TooLarge(encoded.len()))?;
-        let value = [&length.to_be_bytes(), encoded.as_slice(), json.as_bytes()].concat();
-        self.put(EVENT, event_key(number), value)?;
+        self.put(EVENT, event_key(number), event_value(record, json)?)?;
 
         let stamp = |offset| Stamp { offset, slot, encoding: StampEncoding::Timeline };
         let event_id = record.event_id.as_bytes().to_vec();
@@ -154,6 +159,26 @@ impl Batch {
 
         let place = Key::new().room(record.room).u64(0).into_bytes();
         self.put_stamped(TIMELINE, place, Some(stamp(8)), encode(TIMELINE, &number)?, None)
+    }
+
+    /// Replaces the stored form of an event by what is left of it. Committing fails with [`StoreError::Conflict`] when it
+    /// is not `before` any more. Who keeps events in memory has to forget this one after the commit.
+    pub fn rewrite_event(
+        &mut self,
+        number: EventNumber,
+        before: (&EventRecord, &str),
+        after: (&EventRecord, &str),
+    ) -> Result<(), StoreError> {
+        let before = event_value(before.0, before.1)?;
+        self.expect_bytes(EVENT, event_key(number), Some(before));
+        self.put(EVENT, event_key(number), event_value(after.0, after.1)?)
+    }
+
+    /// Removes an event, but not from its room's timeline.
+    pub fn remove_event(&mut self, number: EventNumber, event_id: &EventId) {
+        self.remove(EVENT, event_key(number));
+        self.remove(EVENT_INDEX, event_id.as_bytes());
+        self.remove(REDACTION, event_key(number));
     }
 
     /// Notes that `event` was redacted by `redaction`.

@@ -18,8 +18,8 @@ use crate::{
     Batch, Change, EventNumber, RoomNumber, Store, StoreError, StreamPosition, Table, UserNumber,
 };
 
-const USER_ROOM: Table = Table::new(15, "user_room");
-const ROOM_MEMBER: Table = Table::new(16, "room_member");
+pub(crate) const USER_ROOM: Table = Table::new(15, "user_room");
+pub(crate) const ROOM_MEMBER: Table = Table::new(16, "room_member");
 
 /// A user's relation to a room. Spec: client-server API, "Room membership".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -37,7 +37,10 @@ pub enum Membership {
 }
 
 impl Membership {
-    fn byte(self) -> u8 {
+    /// All there are.
+    pub const ALL: [Self; 5] = [Self::Join, Self::Invite, Self::Knock, Self::Leave, Self::Ban];
+
+    pub(crate) fn byte(self) -> u8 {
         match self {
             Self::Join => 0,
             Self::Invite => 1,

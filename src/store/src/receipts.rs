@@ -21,8 +21,8 @@ use crate::store::decode;
 use crate::{Batch, Change, RoomNumber, Store, StoreError, StreamPosition, Table, UserNumber};
 use crate::{Slot, TimelinePosition};
 
-const RECEIPT: Table = Table::new(70, "receipt");
-const RECEIPT_STREAM: Table = Table::new(71, "receipt_stream");
+pub(crate) const RECEIPT: Table = Table::new(70, "receipt");
+pub(crate) const RECEIPT_STREAM: Table = Table::new(71, "receipt_stream");
 
 /// Who sees a receipt. Spec: client-server API, "Receipts".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

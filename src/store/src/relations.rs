@@ -18,8 +18,8 @@ use crate::{
     Batch, EventNumber, RoomNumber, Store, StoreError, Table, TimelinePosition, UserNumber,
 };
 
-const RELATION: Table = Table::new(18, "relation");
-const ANNOTATION: Table = Table::new(19, "annotation");
+pub(crate) const RELATION: Table = Table::new(18, "relation");
+pub(crate) const ANNOTATION: Table = Table::new(19, "annotation");
 
 /// How an event relates to its parent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

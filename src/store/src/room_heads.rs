@@ -9,11 +9,12 @@
 use ruma::{OwnedEventId, RoomVersionId};
 use serde::{Deserialize, Serialize};
 
-use crate::key::Key;
+use crate::key::{Key, KeyReader};
 use crate::state_trie::StateRoot;
-use crate::{Batch, EventNumber, RoomNumber, Store, StoreError, Table};
+use crate::store::decode;
+use crate::{Batch, Direction, EventNumber, KeyRange, RoomNumber, Store, StoreError, Table};
 
-const ROOM_HEAD: Table = Table::new(14, "room_head");
+pub(crate) const ROOM_HEAD: Table = Table::new(14, "room_head");
 
 /// An event that no other follows yet. Spec: server-server API, "forward extremity".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +50,27 @@ impl Store {
     /// A room's head; `None` when the room is not on this server.
     pub async fn room_head(&self, room: RoomNumber) -> Result<Option<RoomHead>, StoreError> {
         self.get(ROOM_HEAD, head_key(room)).await
+    }
+
+    /// At most `limit` rooms of this server after `after`, in order of room number, with their heads.
+    pub async fn room_heads(
+        &self,
+        after: Option<RoomNumber>,
+        limit: usize,
+    ) -> Result<Vec<(RoomNumber, RoomHead)>, StoreError> {
+        let mut range = KeyRange::prefix([]);
+        if let Some(after) = after {
+            range.continue_after(head_key(after), Direction::Ascending);
+        }
+        let head = |(key, value): (Vec<u8>, Vec<u8>)| {
+            let room = KeyReader::new(&key).u64().ok_or_else(|| StoreError::Undecodable {
+                table: ROOM_HEAD.name(),
+                reason: "key too short".to_owned(),
+            })?;
+            Ok((RoomNumber(room), decode(ROOM_HEAD, &value)?))
+        };
+        let entries = self.scan(ROOM_HEAD, range, Direction::Ascending, limit).await?;
+        entries.into_iter().map(head).collect()
     }
 }
 

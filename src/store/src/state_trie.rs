@@ -36,7 +36,7 @@ use node::{Node, NodeHash};
 use pins::Pins;
 pub(crate) use write::BatchState;
 
-const STATE_NODE: Table = Table::immutable(7, "state_node");
+pub(crate) const STATE_NODE: Table = Table::immutable(7, "state_node");
 
 /// How many bytes of decoded nodes are kept in memory unless told otherwise.
 const CACHED_BYTES: u64 = 32 << 20;

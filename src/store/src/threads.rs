@@ -15,7 +15,7 @@ use crate::key::{Key, KeyReader};
 use crate::store::decode;
 use crate::{Batch, RoomNumber, Store, StoreError, Table, TimelinePosition};
 
-const THREAD_REPLY: Table = Table::new(22, "thread_reply");
+pub(crate) const THREAD_REPLY: Table = Table::new(22, "thread_reply");
 
 fn reply_key(room: RoomNumber, position: TimelinePosition) -> Vec<u8> {
     Key::new().room(room).timeline(position).into_bytes()

@@ -15,7 +15,7 @@ use crate::{
     Batch, RoomNumber, Store, StoreError, StreamPosition, Table, TimelinePosition, UserNumber,
 };
 
-const UNREAD_TALLY: Table = Table::new(72, "unread_tally");
+pub(crate) const UNREAD_TALLY: Table = Table::new(72, "unread_tally");
 
 /// An event that notifies its reader, who has not read it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -4,8 +4,20 @@ use http::StatusCode;
 use rooms::RoomError;
 use rooms::presence::PresenceError;
 use ruma::api::error::ErrorKind;
+use serde_json::json;
 
 use crate::MatrixError;
+
+/// Spec: MSC2815.
+fn content_erased(error: &RoomError, kept: std::time::Duration) -> MatrixError {
+    let kept = u64::try_from(kept.as_millis()).unwrap_or(u64::MAX);
+    let kind = serde_json::from_value(json!({
+        "errcode": "FI.MAU.MSC2815_UNREDACTED_CONTENT_DELETED",
+        "fi.mau.msc2815.content_keep_ms": kept,
+    }));
+    let kind = kind.unwrap_or(ErrorKind::NotFound);
+    MatrixError::new(StatusCode::NOT_FOUND, kind, error.to_string())
+}
 
 impl From<RoomError> for MatrixError {
     fn from(error: RoomError) -> Self {
@@ -13,8 +25,9 @@ impl From<RoomError> for MatrixError {
             RoomError::UnknownRoom(_)
             | RoomError::UnknownEvent(_)
             | RoomError::UnknownAlias(_)
+            | RoomError::NothingToPurge
             | RoomError::NoSuchState => (StatusCode::NOT_FOUND, ErrorKind::NotFound),
-            RoomError::NotInRoom | RoomError::Forbidden(_) => {
+            RoomError::NotInRoom | RoomError::Blocked | RoomError::Forbidden(_) => {
                 (StatusCode::FORBIDDEN, ErrorKind::Forbidden)
             }
             RoomError::GuestsForbidden => (StatusCode::FORBIDDEN, ErrorKind::GuestAccessForbidden),
@@ -27,10 +40,11 @@ impl From<RoomError> for MatrixError {
                 (StatusCode::BAD_REQUEST, ErrorKind::UnsupportedRoomVersion)
             }
             RoomError::AliasInUse(_) => (StatusCode::BAD_REQUEST, ErrorKind::RoomInUse),
-            RoomError::StillInRoom | RoomError::NoServerNotices => {
+            RoomError::StillInRoom | RoomError::NoServerNotices | RoomError::TaskOpen(_) => {
                 (StatusCode::BAD_REQUEST, ErrorKind::Unknown)
             }
             RoomError::AliasTaken(_) => (StatusCode::CONFLICT, ErrorKind::Unknown),
+            RoomError::ContentErased(kept) => return content_erased(&error, *kept),
             RoomError::NoticeInvitation => {
                 (StatusCode::FORBIDDEN, ErrorKind::CannotLeaveServerNoticeRoom)
             }

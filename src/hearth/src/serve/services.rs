@@ -43,6 +43,7 @@ impl Services {
         let settings = rooms::Settings {
             default_version,
             presence,
+            redacted_retention: config.rooms.redacted_retention_seconds,
             server_notices,
             ..rooms::Settings::default()
         };
@@ -97,7 +98,9 @@ impl Services {
     pub(super) fn background(&self) -> impl Future<Output = ()> + Send + 'static {
         let (sync, rooms) = (self.sync.clone(), self.rooms.clone());
         async move {
-            tokio::join!(sync.run(), rooms.propagate_profiles(), rooms.see_out());
+            let accounts = async { tokio::join!(rooms.propagate_profiles(), rooms.see_out()) };
+            let removal = async { tokio::join!(rooms.erase_redacted(), rooms.work()) };
+            tokio::join!(sync.run(), accounts, removal);
         }
     }
 

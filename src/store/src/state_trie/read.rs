@@ -59,6 +59,14 @@ impl Store {
         if nodes.is_empty() { Ok(events) } else { Err(too_deep()) }
     }
 
+    /// How many entries a state has. Reads one node.
+    pub async fn state_size(&self, room: RoomNumber, state: StateRoot) -> Result<u64, StoreError> {
+        match state.node() {
+            Some(top) => Ok(self.state_node(room, top).await?.count()),
+            None => Ok(0),
+        }
+    }
+
     /// All entries of a state, by key number.
     pub async fn state_entries(
         &self,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use rooms::tokens::PaginationToken;
-use rooms::{EventShape, Placed, RoomError, Rooms, Stretch};
+use rooms::{Asker, EventShape, Placed, RoomError, Rooms, Stretch};
 use ruma::OwnedUserId;
 use ruma::api::client::context::get_context;
 use ruma::api::client::filter::{LazyLoadOptions, RoomEventFilter};
@@ -25,7 +25,7 @@ use crate::{Endpoints, MatrixError, Requester};
 const MAX_LIMIT: usize = 1_000;
 
 pub(super) fn endpoints(endpoints: Endpoints<Rooms>) -> Endpoints<Rooms> {
-    endpoints.at(messages).at(event).at(context)
+    endpoints.at(messages).at(event).at(context).feature("fi.mau.msc2815")
 }
 
 async fn messages(
@@ -69,7 +69,7 @@ async fn messages(
 async fn event(
     rooms: Rooms,
     requester: Requester,
-    request: get_room_event::v3::Request,
+    EventRequest { request, content }: EventRequest,
 ) -> Result<get_room_event::v3::Response, MatrixError> {
     let hidden = || RoomError::UnknownEvent(request.event_id.clone());
     let found = visible_event(&rooms, &requester, &request.room_id, &request.event_id).await;
@@ -77,8 +77,50 @@ async fn event(
         RoomError::NotInRoom | RoomError::UnknownRoom(_) => hidden(),
         other => other,
     })?;
-    let event = rooms.client_event(viewer(&requester), &event, EventShape::Whole).await?;
+    let viewer = viewer(&requester);
+    let event = match content {
+        RedactedContent::Hidden => rooms.client_event(viewer, &event, EventShape::Whole).await?,
+        RedactedContent::Shown => {
+            let is_admin = requester.session().role == accounts::Role::Admin;
+            let asker = if is_admin { Asker::Administrator } else { Asker::Member };
+            rooms.unredacted_event(viewer, &event, asker).await?
+        }
+    };
     Ok(get_room_event::v3::Response::new(ruma::serde::Raw::from_json(event)))
+}
+
+/// [`get_room_event::v3::Request`], with whether it asks for what the event said before it was redacted.
+/// Spec: MSC2815.
+struct EventRequest {
+    request: get_room_event::v3::Request,
+    content: RedactedContent,
+}
+
+/// What of a redacted event is asked for.
+enum RedactedContent {
+    /// What is left.
+    Hidden,
+    /// What it said.
+    Shown,
+}
+
+stand_in!(EventRequest, get_room_event::v3::Request);
+
+impl IncomingRequest for EventRequest {
+    type EndpointError = <get_room_event::v3::Request as IncomingRequest>::EndpointError;
+    type OutgoingResponse = get_room_event::v3::Response;
+
+    fn try_from_http_request_inner(
+        request: http::Request<&[u8]>,
+        path_args: &[&str],
+    ) -> Result<Self, DeserializationError> {
+        let wanted = "fi.mau.msc2815.include_unredacted_content=true";
+        let query = request.uri().query().unwrap_or_default();
+        let is_wanted = query.split('&').any(|parameter| parameter == wanted);
+        let content = if is_wanted { RedactedContent::Shown } else { RedactedContent::Hidden };
+        let request = get_room_event::v3::Request::try_from_http_request_inner(request, path_args)?;
+        Ok(Self { request, content })
+    }
 }
 
 /// An event that the requester may see. Fails with [`RoomError::UnknownEvent`] for others, there or not.
