@@ -9,7 +9,8 @@
 //! | `state_key_number` | event type, state key | number |
 //! | `state_key_name` | state key number | event type, state key |
 //!
-//! A pair is written once, both ways in one batch, and never changes.
+//! A pair is written once, both ways in one batch, and never changes. A number is read only when it is durable, unlike
+//! other values that never change: of two who name something at once one is refused, whose number nobody may have seen.
 
 use std::sync::Arc;
 
@@ -20,11 +21,11 @@ use ruma::{OwnedRoomId, OwnedUserId, RoomId, UserId};
 use crate::key::{Key, KeyReader};
 use crate::{Batch, RoomNumber, StateKeyNumber, Store, StoreError, Table, UserNumber};
 
-const ROOM_NUMBER: Table = Table::immutable(1, "room_number");
+const ROOM_NUMBER: Table = Table::new(1, "room_number");
 const ROOM_NAME: Table = Table::immutable(2, "room_name");
-const USER_NUMBER: Table = Table::immutable(3, "user_number");
+const USER_NUMBER: Table = Table::new(3, "user_number");
 const USER_NAME: Table = Table::immutable(4, "user_name");
-const STATE_KEY_NUMBER: Table = Table::immutable(5, "state_key_number");
+const STATE_KEY_NUMBER: Table = Table::new(5, "state_key_number");
 const STATE_KEY_NAME: Table = Table::immutable(6, "state_key_name");
 
 /// How many names, and as many numbers, each kind keeps in memory.
