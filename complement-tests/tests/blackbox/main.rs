@@ -44,5 +44,6 @@ mod settings;
 mod state;
 mod sync;
 mod typing;
+mod user_directory;
 mod versions;
 mod well_known;

@@ -1,5 +1,6 @@
 //! What users tell of themselves. Spec: client-server API, "Profiles".
 
+use protocol::words::words;
 use ruma::{
     UserId,
     profile::{ProfileFieldName, UserProfile},
@@ -76,6 +77,15 @@ fn check_name(field: &ProfileFieldName) -> Result<(), ProfileError> {
     if is_name && name.bytes().all(is_allowed) { Ok(()) } else { Err(ProfileError::FieldName) }
 }
 
+/// The words by which a user is found. Spec: client-server API, "User Directory".
+fn directory_words(user_id: &UserId, display_name: Option<&str>) -> Vec<String> {
+    let mut all = words(user_id.localpart());
+    all.extend(display_name.map(words).unwrap_or_default());
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
 impl Accounts {
     /// The profile of a user of this server whose account is not closed.
     pub async fn profile(&self, user_id: &UserId) -> Result<UserProfile, ProfileError> {
@@ -144,6 +154,12 @@ impl Accounts {
             })?;
             if let Some(field) = MemberField::named(name) {
                 let former = before.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
+                if field == MemberField::DisplayName {
+                    let new = value.as_ref().and_then(Value::as_str);
+                    let old = directory_words(&session.user_id, former.as_deref());
+                    let new = directory_words(&session.user_id, new);
+                    batch.change_directory_words(session.user, &old, &new)?;
+                }
                 self.begin_propagation(&mut batch, session.user, field, former, rooms).await?;
             }
             match self.store().commit(batch).await {
@@ -180,12 +196,14 @@ impl Accounts {
         batch.move_propagation(user, field, pending.as_ref(), Some(&begun))
     }
 
-    /// Puts the profile of a new user into a batch.
+    /// Puts the profile of a new user into a batch, and them into the user directory.
     pub(crate) fn put_first_profile(
         batch: &mut Batch,
         user: UserNumber,
+        user_id: &UserId,
         display_name: &str,
     ) -> Result<(), StoreError> {
+        batch.change_directory_words(user, &[], &directory_words(user_id, Some(display_name)))?;
         let mut profile = UserProfile::new();
         profile.set(ProfileFieldName::DisplayName.to_string(), display_name.into());
         batch.set_profile(user, &UserProfile::new(), &profile)

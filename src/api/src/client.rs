@@ -24,6 +24,7 @@ pub mod tags;
 pub mod third_party;
 pub mod third_party_ids;
 pub mod typing;
+pub mod user_directory;
 pub(crate) mod versions;
 pub mod voip;
 pub mod well_known;

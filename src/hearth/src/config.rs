@@ -28,6 +28,7 @@ pub(crate) struct Config {
     pub(crate) rooms: Rooms,
     pub(crate) presence: Presence,
     pub(crate) server_notices: ServerNotices,
+    pub(crate) user_directory: UserDirectory,
     pub(crate) limits: Limits,
 }
 
@@ -187,6 +188,14 @@ pub(crate) struct ServerNotices {
     pub(crate) display_name: String,
     /// What the rooms of notices are called.
     pub(crate) room_name: String,
+}
+
+/// The search for users.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct UserDirectory {
+    /// Whether it finds all users of this server, not just those whom the searcher can see in rooms.
+    pub(crate) search_all_users: bool,
 }
 
 /// Bounds that keep one caller from taking everything.

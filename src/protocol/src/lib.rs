@@ -21,6 +21,7 @@ mod signing_key;
 pub mod state_resolution;
 #[cfg(test)]
 mod test_room;
+pub mod words;
 
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use depth::Depth;

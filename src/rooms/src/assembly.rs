@@ -242,6 +242,9 @@ impl<'a> Assembly<'a> {
         let change = [(key, Some(event.number))];
         self.head.state =
             store.set_state(&mut self.batch, self.room, self.head.state, &change).await?;
+        if matches!(kind, StateEventType::RoomJoinRules | StateEventType::RoomHistoryVisibility) {
+            self.note_openness(self.head.state).await?;
+        }
         Ok(())
     }
 

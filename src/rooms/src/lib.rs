@@ -42,6 +42,7 @@ mod threads;
 mod timeline;
 pub mod tokens;
 pub mod typing;
+mod user_directory;
 mod visibility;
 
 pub use blocking::Block;
@@ -60,4 +61,5 @@ pub use send::{Message, unique_transaction_id};
 pub use server_notices::{Notice, NoticeSettings, Recipient, SentNotice};
 pub use threads::ThreadsOf;
 pub use timeline::{Page, Placed, Stretch};
+pub use user_directory::{FoundUser, FoundUsers, SearchableUsers};
 pub use visibility::Sight;

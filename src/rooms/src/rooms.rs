@@ -15,6 +15,7 @@ use crate::departures::Departures;
 use crate::event::{ByWeight, EventCache};
 use crate::presence::{Presence, Tracking};
 use crate::typing::Typing;
+use crate::user_directory::SearchableUsers;
 use crate::{NoticeSettings, StoredEvent};
 
 /// What an administrator decides about rooms.
@@ -30,6 +31,8 @@ pub struct Settings {
     pub redacted_retention: Duration,
     /// How the server speaks to its users; `None`: it does not.
     pub server_notices: Option<NoticeSettings>,
+    /// Whom a search for users may find.
+    pub searchable_users: SearchableUsers,
 }
 
 impl Default for Settings {
@@ -40,6 +43,7 @@ impl Default for Settings {
             presence: Tracking::On,
             redacted_retention: Duration::from_hours(7 * 24),
             server_notices: None,
+            searchable_users: SearchableUsers::default(),
         }
     }
 }

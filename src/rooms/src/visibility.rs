@@ -166,7 +166,7 @@ impl Sight<'_> {
 }
 
 /// The visibility that an event states; what is not understood counts as shared.
-fn visibility_in(event: &StoredEvent) -> HistoryVisibility {
+pub(crate) fn visibility_in(event: &StoredEvent) -> HistoryVisibility {
     let content = event.pdu.content_as::<RoomHistoryVisibilityEventContent>();
     content.map_or(HistoryVisibility::Shared, |content| content.history_visibility)
 }

@@ -44,6 +44,7 @@ mod threads;
 mod transactions;
 mod transfer;
 mod unread_tallies;
+mod user_directory;
 mod users;
 
 pub use account_data::AccountData;
@@ -74,4 +75,5 @@ pub use tasks::{
 pub use transactions::TransactionKey;
 pub use transfer::{TransferError, export, import};
 pub use unread_tallies::{TallyBasis, UnreadEvent, UnreadTally};
+pub use user_directory::{RoomOpenness, WordMatch};
 pub use users::{Restrictions, Role, UserKind, UserRecord, UserStatus};

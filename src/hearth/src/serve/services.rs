@@ -5,8 +5,8 @@ use std::sync::Arc;
 use accounts::{Accounts, Guests, Registration};
 use api::{EdgeBuilder, RateLimits, Shutdown, admin, client, client::well_known::WellKnown};
 use protocol::{Clock, SystemClock};
-use rooms::Rooms;
 use rooms::presence::Tracking;
+use rooms::{Rooms, SearchableUsers};
 use ruma::UserId;
 use ruma::api::client::discovery::discover_support::{self, ContactRole};
 use store::{EngineOptions, Store, StoreError};
@@ -40,11 +40,15 @@ impl Services {
         let default_version = config.rooms.default_version.clone();
         let presence = if config.presence.enabled { Tracking::On } else { Tracking::Off };
         let server_notices = notice_settings(config)?;
+        let search_all = config.user_directory.search_all_users;
+        let searchable_users =
+            if search_all { SearchableUsers::All } else { SearchableUsers::Visible };
         let settings = rooms::Settings {
             default_version,
             presence,
             redacted_retention: config.rooms.redacted_retention_seconds,
             server_notices,
+            searchable_users,
             ..rooms::Settings::default()
         };
         let rooms = Rooms::new(store.clone(), name, signing_key, clock, settings);
@@ -80,6 +84,7 @@ impl Services {
             .with(client::tags::endpoints(self.accounts.clone()))
             .with(client::third_party::endpoints())
             .with(client::third_party_ids::endpoints())
+            .with(client::user_directory::endpoints(self.rooms.clone()))
             .with(client::voip::endpoints())
             .with(client::well_known::endpoints(well_known(config)))
             .with(admin::shared_secret::endpoints(self.accounts.clone()));
