@@ -8,6 +8,7 @@ pub mod auth;
 mod clock;
 mod depth;
 pub mod event_builder;
+pub mod glob;
 mod json_writer;
 pub mod limits;
 mod pdu;

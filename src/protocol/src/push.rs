@@ -7,7 +7,6 @@
 
 mod changes;
 mod defaults;
-mod glob;
 mod stored;
 
 use std::{ops::RangeBounds, sync::OnceLock};
@@ -25,8 +24,11 @@ pub use self::changes::{PutRuleError, RulePlace, put_rule};
 pub use self::defaults::default_rules;
 pub use self::stored::{PUSH_RULES, content_of, lists, rules_in};
 
-use self::glob::{folded, matches_whole, matches_words};
-use crate::{Pdu, power_levels::PowerLevels};
+use crate::{
+    Pdu,
+    glob::{folded, matches_whole, matches_words},
+    power_levels::PowerLevels,
+};
 
 /// Rules that clients of old gave a special meaning: an event that says whom it mentions is not searched for names.
 const SUPERSEDED_BY_MENTIONS: [&str; 3] =

@@ -5,12 +5,12 @@
 const MAX_PATTERN: usize = 127;
 
 /// A text made ready for patterns.
-pub(super) fn folded(text: &str) -> Vec<char> {
+pub(crate) fn folded(text: &str) -> Vec<char> {
     text.chars().flat_map(char::to_lowercase).collect()
 }
 
 /// Whether the pattern matches the whole value.
-pub(super) fn matches_whole(pattern: &str, value: &str) -> bool {
+pub fn matches_whole(pattern: &str, value: &str) -> bool {
     if !pattern.contains(['*', '?']) {
         let (pattern, value) = (pattern.chars(), value.chars());
         return pattern.flat_map(char::to_lowercase).eq(value.flat_map(char::to_lowercase));
@@ -21,7 +21,7 @@ pub(super) fn matches_whole(pattern: &str, value: &str) -> bool {
 
 /// Whether the pattern matches something in the [`folded`] value that begins and ends at word boundaries.
 /// Spec: client-server API, "Conditions for push rules", `event_match` on `content.body`.
-pub(super) fn matches_words(pattern: &str, value: &[char]) -> bool {
+pub(crate) fn matches_words(pattern: &str, value: &[char]) -> bool {
     let in_word = |at: usize| value.get(at).is_some_and(|c| c.is_ascii_alphanumeric() || *c == '_');
     let boundary = |at: usize| at == 0 || !(in_word(at - 1) && in_word(at));
     !pattern.is_empty() && found(pattern, value, boundary, boundary)
