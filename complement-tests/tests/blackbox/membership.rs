@@ -300,3 +300,76 @@ async fn members_of_an_allowed_room_join_a_restricted_one() {
     bo.join(&attic).await;
     post(&cy, &attic, "join", &json!({})).await.expect_error(403, "M_FORBIDDEN");
 }
+
+/// As Synapse does: the specification leaves the rest of the body open.
+#[tokio::test]
+async fn a_join_may_say_more_than_the_server_asks_for() {
+    let (ada, _, cy, room) = kitchen("public_chat").await;
+    post(&cy, &room, "join", &json!({ "foo": "bar", "membership": "ban" })).await.expect_ok();
+    let member = ada.state(&room, "m.room.member", &cy.user_id).await;
+    assert_eq!((&member["membership"], &member["foo"]), (&json!("join"), &json!("bar")));
+}
+
+#[tokio::test]
+async fn who_joined_a_restricted_room_may_restate_their_membership() {
+    let (ada, bo, _, hall) = kitchen("public_chat").await;
+    for rule in ["restricted", "knock_restricted"] {
+        let allow = json!([{ "type": "m.room_membership", "room_id": hall }]);
+        let content = json!({ "join_rule": rule, "allow": allow });
+        let body =
+            json!({ "initial_state": [{ "type": "m.room.join_rules", "content": content }] });
+        let attic = ada.create_room_with(&body).await;
+        bo.join(&attic).await;
+        let member = ada.state(&attic, "m.room.member", &bo.user_id).await;
+        assert_eq!(member["join_authorised_via_users_server"], ada.user_id.as_str());
+        let again = json!({
+            "membership": "join", "displayname": "Bobby",
+            "join_authorised_via_users_server": "unused",
+        });
+        bo.set_state(&attic, "m.room.member", &bo.user_id, &again).await;
+        let member = ada.state(&attic, "m.room.member", &bo.user_id).await;
+        assert_eq!(member["displayname"], "Bobby");
+    }
+}
+
+#[tokio::test]
+async fn a_restricted_room_without_anybody_to_vouch_is_closed() {
+    let (ada, bo, cy, hall) = kitchen("public_chat").await;
+    cy.join(&hall).await;
+    let allow = json!([{ "type": "m.room_membership", "room_id": hall }]);
+    let content = json!({ "join_rule": "restricted", "allow": allow });
+    let body = json!({
+        "initial_state": [{ "type": "m.room.join_rules", "content": content }],
+        "power_level_content_override": { "invite": 50 },
+    });
+    let attic = ada.create_room_with(&body).await;
+    bo.join(&attic).await;
+    ada.leave(&attic).await;
+    let answer = post(&cy, &attic, "join", &json!({})).await;
+    assert!([400, 403].contains(&answer.status), "{} {}", answer.status, answer.text);
+}
+
+/// Spec: "`m.forget_forced_upon_leave` capability"; `rooms.forget_on_leave` is hearth's setting.
+#[tokio::test]
+async fn a_server_may_forget_rooms_as_they_are_left() {
+    let server = Server::start_with(&[("HEARTH_ROOMS__FORGET_ON_LEAVE", "true")]).await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let capabilities = ada.get("/_matrix/client/v3/capabilities").await.expect_ok();
+    let forgets = &capabilities["capabilities"]["m.forget_forced_upon_leave"]["enabled"];
+    if synapse_departs_from("a setting of hearth's") {
+        return;
+    }
+    assert_eq!(*forgets, true);
+    let (left, kicked) = (ada.create_room().await, ada.create_room().await);
+    for room in [&left, &kicked] {
+        bo.join(room).await;
+    }
+    bo.leave(&left).await;
+    post(&ada, &kicked, "kick", &json!({ "user_id": bo.user_id })).await.expect_ok();
+    for room in [&left, &kicked] {
+        let answer = bo.get(&room_path(room, "messages?dir=b")).await;
+        answer.expect_error(403, "M_FORBIDDEN");
+        bo.join(room).await;
+        bo.get(&room_path(room, "messages?dir=b")).await.expect_ok();
+    }
+}

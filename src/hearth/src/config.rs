@@ -166,6 +166,20 @@ pub(crate) struct Rooms {
     /// How long it is kept, for moderators and administrators, what redacted events said.
     #[serde(with = "seconds_or_none")]
     pub(crate) redacted_retention_seconds: Duration,
+    pub(crate) publishers: Publishers,
+    /// Whether rooms that users leave are forgotten at once.
+    pub(crate) forget_on_leave: bool,
+}
+
+/// Who may put rooms into the directory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Publishers {
+    /// Who may set a room's canonical alias.
+    #[default]
+    Moderators,
+    /// Administrators of the server.
+    Administrators,
 }
 
 /// Who is online.
@@ -268,6 +282,8 @@ impl Default for Rooms {
         Self {
             default_version: RoomVersionId::V12,
             redacted_retention_seconds: Duration::from_hours(7 * 24),
+            publishers: Publishers::default(),
+            forget_on_leave: false,
         }
     }
 }
@@ -309,6 +325,19 @@ impl From<EngineKind> for store::EngineKind {
             EngineKind::Sled => Self::Sled,
             EngineKind::Fjall => Self::Fjall,
         }
+    }
+}
+
+impl From<&Rooms> for rooms::Settings {
+    fn from(rooms: &Rooms) -> Self {
+        let publishers = match rooms.publishers {
+            Publishers::Moderators => rooms::Publishers::Moderators,
+            Publishers::Administrators => rooms::Publishers::Administrators,
+        };
+        let after_leaving =
+            if rooms.forget_on_leave { store::Forgotten::Yes } else { store::Forgotten::No };
+        let default_version = rooms.default_version.clone();
+        Self { default_version, publishers, after_leaving, ..Self::default() }
     }
 }
 

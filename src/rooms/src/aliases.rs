@@ -46,7 +46,8 @@ impl Rooms {
         record.map(|record| record.room_id).ok_or_else(|| RoomError::UnknownAlias(alias.to_owned()))
     }
 
-    /// Deletes a local alias: its creator may, and who may set the room's canonical alias.
+    /// Deletes a local alias: its creator may, who may set the room's canonical alias, and administrators of the
+    /// server.
     ///
     /// Fails with [`RoomError::UnknownAlias`], [`RoomError::Forbidden`].
     /// Spec: client-server API, `DELETE /directory/room/{roomAlias}`.
@@ -55,7 +56,10 @@ impl Rooms {
         self.check_local(alias)?;
         let unknown = || RoomError::UnknownAlias(alias.to_owned());
         let record = self.store().alias(alias).await?.ok_or_else(unknown)?;
-        if record.creator != user && !self.may_set_aliases(user, &record.room_id).await? {
+        let may = record.creator == user
+            || self.may_set_aliases(user, &record.room_id).await?
+            || self.is_administrator(user).await?;
+        if !may {
             return Err(RoomError::Forbidden("you may not delete this alias".to_owned()));
         }
         let mut batch = Batch::default();
@@ -116,8 +120,7 @@ impl Rooms {
 
     async fn may_set_aliases(&self, user: &UserId, room_id: &RoomId) -> Result<bool, RoomError> {
         let room = self.number_of(room_id).await?;
-        let levels = self.power_levels(room).await?;
-        Ok(levels.can_send_state(user, &StateEventType::RoomCanonicalAlias))
+        self.moderates_aliases(user, room).await
     }
 
     /// The power levels in force in a room.

@@ -46,7 +46,7 @@ impl Rooms {
             if guests == GuestsAffected::Leaving {
                 assembly.batch.close_to_guests(cell.number)?;
             }
-            let (batch, head, events): (_, RoomHead, _) = assembly.finish()?;
+            let (batch, head, events): (_, RoomHead, _) = assembly.finish().await?;
             let ticket = self.store().submit(batch);
             writer.advance(head);
             drop(writer);

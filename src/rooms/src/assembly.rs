@@ -9,14 +9,15 @@ use protocol::redaction::may_redact;
 use protocol::{Depth, Pdu, auth, room_version};
 use ruma::events::{StateEventType, TimelineEventType};
 use ruma::room_version_rules::{EventIdFormatVersion, RoomVersionRules};
-use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::value::RawValue;
 use store::{
-    Batch, Change, EventNumber, EventRecord, EventTransaction, Extremity, Membership,
-    RedactedEvent, RoomHead, RoomNumber, Slot, StateRoot,
+    Batch, Change, DirectoryPlace, EventNumber, EventRecord, EventTransaction, Extremity,
+    Forgotten, Membership, MembershipChange, Publication, RedactedEvent, RoomHead, RoomNumber, Slot,
+    SpaceLink, StateRoot,
 };
 
-use crate::{RoomError, Rooms, StoredEvent, membership, references};
+use crate::{RoomError, Rooms, StoredEvent, membership, references, summary};
 
 /// What a new event is to say. The rest follows from where it stands.
 #[derive(Debug, Clone)]
@@ -58,6 +59,10 @@ pub(crate) struct Assembly<'a> {
     pub(crate) events: Vec<Arc<StoredEvent>>,
     /// The reference hashes of the events added so far, in versions 1 and 2, where others name them by it.
     hashes: HashMap<OwnedEventId, String>,
+    /// Whether an event changed what the directory tells of the room.
+    is_described_anew: bool,
+    /// The events that those added so far redact.
+    redacted: Vec<EventNumber>,
 }
 
 impl<'a> Assembly<'a> {
@@ -80,7 +85,14 @@ impl<'a> Assembly<'a> {
         version: ruma::RoomVersionId,
     ) -> Result<Self, RoomError> {
         let state = StateRoot::EMPTY;
-        let head = RoomHead { version, extremities: Vec::new(), state, joined: 0, invited: 0 };
+        let head = RoomHead {
+            version,
+            extremities: Vec::new(),
+            state,
+            joined: 0,
+            invited: 0,
+            publication: Publication::Private,
+        };
         Self::begin(rooms, room, room_id, None, head)
     }
 
@@ -94,8 +106,19 @@ impl<'a> Assembly<'a> {
         let rules = room_version::rules(&head.version)
             .ok_or_else(|| RoomError::UnsupportedVersion(head.version.clone()))?;
         let batch = Batch::new();
-        let (events, hashes) = (Vec::new(), HashMap::new());
-        Ok(Self { rooms, batch, room, room_id, rules, before, head, events, hashes })
+        Ok(Self {
+            rooms,
+            batch,
+            room,
+            room_id,
+            rules,
+            before,
+            head,
+            events: Vec::new(),
+            hashes: HashMap::new(),
+            is_described_anew: false,
+            redacted: Vec::new(),
+        })
     }
 
     /// Adds an event after those added before. Fails when the room's rules do not allow it; the assembly is then of
@@ -121,9 +144,45 @@ impl<'a> Assembly<'a> {
     }
 
     /// Completes the batch; returns it with the head after it.
-    pub(crate) fn finish(mut self) -> Result<(Batch, RoomHead, Vec<Arc<StoredEvent>>), RoomError> {
+    pub(crate) async fn finish(
+        mut self,
+    ) -> Result<(Batch, RoomHead, Vec<Arc<StoredEvent>>), RoomError> {
+        self.change_listing().await?;
         self.batch.move_room_head(self.room, self.before.as_ref(), &self.head)?;
         Ok((self.batch, self.head, self.events))
+    }
+
+    /// Lists the room to everybody, or no longer.
+    pub(crate) fn publish(&mut self, publication: Publication) {
+        self.head.publication = publication;
+    }
+
+    /// Keeps the directory in step with the room.
+    async fn change_listing(&mut self) -> Result<(), RoomError> {
+        let place = |head: &RoomHead| {
+            let place = DirectoryPlace { joined: head.joined, room: self.room };
+            (head.publication == Publication::Published).then_some(place)
+        };
+        let (before, after) = (self.before.as_ref().and_then(place), place(&self.head));
+        if before == after && !self.is_described_anew {
+            return Ok(());
+        }
+        let listing = match after {
+            Some(_) => {
+                let redacted = &self.redacted;
+                self.rooms.listing(self.room, &self.room_id, &self.head, redacted).await?
+            }
+            None => None,
+        };
+        match (after, &listing) {
+            (Some(place), Some(listing)) => self.batch.list_room(place, listing)?,
+            (Some(place), None) => self.batch.unlist_room(place),
+            (None, _) => {}
+        }
+        if let Some(before) = before.filter(|_| before != after) {
+            self.batch.unlist_room(before);
+        }
+        Ok(())
     }
 
     /// The current state, as far as it decides about the draft.
@@ -238,6 +297,17 @@ impl<'a> Assembly<'a> {
         if kind == StateEventType::RoomMember {
             self.change_membership(event, state_key, slot).await?;
         }
+        let link = match kind {
+            StateEventType::SpaceChild => Some(SpaceLink::Child),
+            StateEventType::SpaceParent => Some(SpaceLink::Parent),
+            _ => None,
+        };
+        if let Some(link) = link
+            && let Ok(other) = RoomId::parse(state_key)
+        {
+            self.batch.set_space_link(self.room, link, &other, event.number)?;
+        }
+        self.is_described_anew |= state_key.is_empty() && summary::describes(&kind);
         let key = store.number_state_key(&kind, state_key).await?;
         let change = [(key, Some(event.number))];
         self.head.state =
@@ -263,8 +333,17 @@ impl<'a> Assembly<'a> {
         if before == Some(after) {
             return Ok(());
         }
+        let is_gone = matches!(after, Membership::Leave | Membership::Ban);
+        let is_ours = user.server_name() == self.rooms.server_name();
+        let forgotten =
+            if is_gone && is_ours && self.rooms.settings().after_leaving == Forgotten::Yes {
+                Forgotten::Yes
+            } else {
+                Forgotten::No
+            };
         let user = self.rooms.store().number_user(&user).await?;
-        self.batch.set_membership(user, self.room, before, after, event.number, slot)?;
+        let change = MembershipChange { before, after, forgotten };
+        self.batch.set_membership(user, self.room, change, event.number, slot)?;
         for (membership, count) in [
             (Membership::Join, &mut self.head.joined),
             (Membership::Invite, &mut self.head.invited),
@@ -309,8 +388,11 @@ impl<'a> Assembly<'a> {
             return Err(RoomError::Forbidden("you may not redact this event".to_owned()));
         }
         self.batch.redact_event(target.1.number, event.number)?;
-        let redacted = RedactedEvent { at: self.rooms.clock().now(), event: target.1.number };
-        self.batch.keep_redacted_content(redacted)?;
+        let kept = RedactedEvent { at: self.rooms.clock().now(), event: target.1.number };
+        self.batch.keep_redacted_content(kept)?;
+        let redacted = target.1.pdu.state_entry();
+        self.is_described_anew |= redacted.is_some_and(|(kind, _)| summary::describes(&kind));
+        self.redacted.push(target.1.number);
         self.unrelate(&target.1, target.0.position).await
     }
 

@@ -1,17 +1,15 @@
 //! Creating rooms.
 
-use std::sync::Arc;
-
-use protocol::event_builder::{EventTemplate, build};
-use protocol::{Pdu, room_version};
+use protocol::room_version;
 use ruma::events::TimelineEventType;
-use ruma::room_version_rules::{EventIdFormatVersion, RoomIdFormatVersion, RoomVersionRules};
+use ruma::room_version_rules::RoomVersionRules;
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
-use store::{AliasRecord, Batch, StoreError};
+use store::{AliasRecord, Batch, Publication, StoreError};
 
-use crate::assembly::{Assembly, Draft, random_localpart};
+use crate::assembly::Draft;
+use crate::founding::Founding;
 use crate::membership::member_content;
 use crate::{RoomError, Rooms};
 
@@ -69,6 +67,8 @@ pub struct CreateRoom {
     pub invitation: Invitation,
     /// Keys that replace those of the default power levels.
     pub power_levels: Map<String, Value>,
+    /// Whether it is listed to everybody.
+    pub publication: Publication,
 }
 
 /// The most users invited and the most initial state events of one request.
@@ -109,47 +109,27 @@ impl Rooms {
         {
             return Err(RoomError::AliasInUse(alias.clone()));
         }
-        let plan = Plan { creator, version, rules, wish: &wish };
-        let (create, json) = self.build_create(&plan)?;
-        let room_id = create.room_id.clone();
-        let drafts = self.drafts(&plan).await?;
-        self.number_names(&drafts).await?;
-        self.store().number_state_key(&"m.room.create".into(), "").await?;
-        let room = self.store().number_room(&room_id).await?;
-
-        let mut assembly = Assembly::new_room(self, room, room_id.clone(), plan.version.clone())?;
-        assembly.add_create(create, &json).await?;
-        for draft in drafts {
-            assembly.add(draft).await?;
+        if wish.publication == Publication::Published {
+            self.check_publisher(creator).await?;
         }
-        let (mut batch, ..) = assembly.finish()?;
-        if let Some(alias) = &wish.alias {
-            let record = AliasRecord { room_id: room_id.clone(), creator: creator.to_owned() };
-            batch.create_alias(alias, &record)?;
-        }
-        also(&mut batch, &room_id)?;
-        match (self.store().commit(batch).await, &wish.alias) {
-            (Ok(_), _) => Ok(room_id),
-            (Err(StoreError::Conflict), Some(alias)) => Err(RoomError::AliasInUse(alias.clone())),
-            (Err(error), _) => Err(error.into()),
-        }
-    }
-
-    /// The create event; from version 12 on it makes the room's ID.
-    fn build_create(&self, plan: &Plan<'_>) -> Result<(Arc<Pdu>, String), RoomError> {
-        let room_id = match plan.rules.room_id_format {
-            RoomIdFormatVersion::V2 => None,
-            _ => Some(RoomId::new_v1(self.server_name())),
+        let plan = Plan { creator, rules: rules.clone(), wish: &wish };
+        let (create, drafts) = (plan.create_content(), self.drafts(&plan).await?);
+        let publication = wish.publication;
+        let founding = Founding { creator, version, rules, create, drafts, publication };
+        let add_alias = |batch: &mut Batch, room_id: &RoomId| {
+            if let Some(alias) = &wish.alias {
+                let record =
+                    AliasRecord { room_id: room_id.to_owned(), creator: creator.to_owned() };
+                batch.create_alias(alias, &record)?;
+            }
+            also(batch, room_id)
         };
-        let kind = TimelineEventType::RoomCreate;
-        let content = raw(&plan.create_content());
-        let mut template = EventTemplate::new(room_id, plan.creator.to_owned(), kind, content);
-        template.state_key = Some(String::new());
-        template.origin_server_ts = self.clock().now();
-        if plan.rules.event_id_format == EventIdFormatVersion::V1 {
-            template.id_localpart = Some(random_localpart());
+        match (self.found(founding, add_alias).await, &wish.alias) {
+            (Err(RoomError::Store(StoreError::Conflict)), Some(alias)) => {
+                Err(RoomError::AliasInUse(alias.clone()))
+            }
+            (outcome, _) => outcome,
         }
-        Ok(build(template, &plan.version, self.signing_key().key_pair(), self.server_name())?)
     }
 
     /// What follows the create event, in the order that the specification gives.
@@ -185,6 +165,7 @@ impl Rooms {
             ));
         }
         for invited in &wish.invite {
+            self.check_invite(invited, plan.creator).await?;
             let profile = self.profile_of(invited).await?;
             let mut content = member_content("invite", &profile, None);
             if wish.invitation == Invitation::Direct {
@@ -199,7 +180,6 @@ impl Rooms {
 /// A wish with what follows from it.
 struct Plan<'a> {
     creator: &'a UserId,
-    version: RoomVersionId,
     rules: RoomVersionRules,
     wish: &'a CreateRoom,
 }
@@ -216,14 +196,8 @@ impl Plan<'_> {
         Draft::new(self.creator.to_owned(), given.kind.clone(), state_key, content)
     }
 
-    fn create_content(&self) -> Value {
+    fn create_content(&self) -> Map<String, Value> {
         let mut content = self.wish.creation_content.clone();
-        content.insert("room_version".to_owned(), json!(self.version));
-        if self.rules.authorization.use_room_create_sender {
-            content.remove("creator");
-        } else {
-            content.insert("creator".to_owned(), json!(self.creator));
-        }
         if self.creators_are_privileged() && self.wish.preset == Preset::TrustedPrivateChat {
             let mut creators = match content.remove("additional_creators") {
                 Some(Value::Array(creators)) => creators,
@@ -239,7 +213,7 @@ impl Plan<'_> {
                 content.insert("additional_creators".to_owned(), Value::Array(creators));
             }
         }
-        Value::Object(content)
+        content
     }
 
     /// Whether creators have a power that no level expresses, from version 12 on.

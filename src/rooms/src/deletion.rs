@@ -3,10 +3,7 @@
 use ruma::events::TimelineEventType;
 use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::{Map, json};
-use store::{
-    Batch, Membership, Removal, RoomDeletion, RoomNumber, StoreError, SuccessorRoom, TaskRecord,
-    Work,
-};
+use store::{Batch, Membership, Publication, Removal, RoomDeletion, RoomNumber, StoreError, SuccessorRoom, TaskRecord, Work};
 
 use crate::create::raw;
 use crate::tasks::OpenTask;
@@ -265,5 +262,6 @@ fn wish(successor: &SuccessorRoom) -> CreateRoom {
         invite: Vec::new(),
         invitation: Invitation::Ordinary,
         power_levels,
+        publication: Publication::Private,
     }
 }

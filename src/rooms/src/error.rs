@@ -2,7 +2,9 @@
 
 use protocol::auth::AuthError;
 use protocol::event_builder::BuildError;
-use ruma::{OwnedEventId, OwnedRoomAliasId, OwnedRoomId, RoomVersionId};
+use ruma::{
+    OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedServerName, OwnedUserId, RoomVersionId,
+};
 use store::StoreError;
 
 /// Why something in a room did not happen.
@@ -82,6 +84,15 @@ pub enum RoomError {
     /// The server is not to send notices.
     #[error("server notices are not enabled on this server")]
     NoServerNotices,
+    /// The user wants no invitation by who invites.
+    #[error("{0} does not accept your invitation")]
+    InviteBlocked(OwnedUserId),
+    /// The user is named by a third-party id, and no identity server is trusted to say who that is.
+    #[error("the identity server {0} is not trusted here")]
+    IdentityServerNotTrusted(String),
+    /// Another server would have to be asked, and is not reached from here.
+    #[error("{0} cannot be reached")]
+    Unreachable(OwnedServerName),
     /// The room was written to by others again and again while this was tried.
     #[error("the room is too busy")]
     Busy,

@@ -1,16 +1,15 @@
 //! Joining, leaving, inviting, kicking, banning.
 
 use protocol::Pdu;
+use ruma::events::StateEventType;
 use ruma::events::room::member::MembershipState;
-use ruma::events::{StateEventType, TimelineEventType};
 use ruma::{RoomId, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use store::{MemberField, Membership};
 
-use crate::assembly::Draft;
-use crate::create::raw;
+use crate::joining::{JoinRequest, member};
 use crate::{RoomError, Rooms};
 
 /// A change that one user makes to their own or another's membership.
@@ -105,9 +104,7 @@ pub(crate) fn member_content(
 fn is_settled(change: Change, membership: Option<Membership>) -> Result<bool, RoomError> {
     let forbidden = |reason: &str| Err(RoomError::Forbidden(reason.to_owned()));
     match (change, membership) {
-        (Change::Join, Some(Membership::Join)) | (Change::Leave, Some(Membership::Leave)) => {
-            Ok(true)
-        }
+        (Change::Leave, Some(Membership::Leave)) => Ok(true),
         (Change::Leave, None) => Err(RoomError::NotInRoom),
         (Change::Leave, Some(Membership::Ban)) => forbidden("you are banned from this room"),
         (Change::Kick, None | Some(Membership::Leave | Membership::Ban)) => {
@@ -125,7 +122,8 @@ impl Rooms {
     /// Changes `target`'s membership on behalf of `sender`, and returns when that is durable. Joining a room one is
     /// in, and leaving a room one is not in any more, changes nothing.
     ///
-    /// Fails with [`RoomError::UnknownRoom`], and with [`RoomError::Forbidden`] when the room's rules say so.
+    /// Fails with [`RoomError::UnknownRoom`], with [`RoomError::Forbidden`] when the room's rules say so, and with
+    /// [`RoomError::InviteBlocked`] when who is invited does.
     /// Spec: client-server API, "Room membership".
     #[tracing::instrument(skip_all, fields(%room_id, %target, ?change))]
     pub async fn change_membership(
@@ -136,6 +134,11 @@ impl Rooms {
         change: Change,
         reason: Option<&str>,
     ) -> Result<(), RoomError> {
+        if change == Change::Join {
+            let reason = reason.map(|reason| ("reason".to_owned(), json!(reason)));
+            let content = reason.into_iter().collect();
+            return self.join(room_id, target, JoinRequest { content, third_party: None }).await;
+        }
         let cell = self.cell_of(room_id).await?;
         let room = cell.number;
         let kind = StateEventType::RoomMember;
@@ -152,24 +155,17 @@ impl Rooms {
         {
             return Err(RoomError::NoticeInvitation);
         }
+        if change == Change::Invite {
+            self.check_invite(target, sender).await?;
+        }
         let profile = if change.shows_profile() {
             self.profile_of(target).await?
         } else {
             MemberProfile::default()
         };
-        let mut content = member_content(change.membership(), &profile, reason);
-        if change == Change::Join
-            && let Some(host) = self.authorising_user(target, room, root, membership).await?
-        {
-            content["join_authorised_via_users_server"] = json!(host);
-        }
-        let state_key = Some(target.to_string());
-        let kind = TimelineEventType::RoomMember;
-        let draft = Draft::new(sender.to_owned(), kind, state_key, raw(&content));
-        self.append(&cell, &[draft]).await?;
-        if change.membership() != "join" {
-            self.typing().stop(room, target);
-        }
+        let content = member_content(change.membership(), &profile, reason);
+        self.append(&cell, &[member(sender, target, &content)]).await?;
+        self.typing().stop(room, target);
         Ok(())
     }
 

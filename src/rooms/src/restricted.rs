@@ -42,7 +42,23 @@ impl Rooms {
         Ok(None)
     }
 
-    async fn is_joined(&self, user: &UserId, room_id: &RoomId) -> Result<bool, RoomError> {
+    /// What a user is in a state of a room.
+    async fn membership_in(
+        &self,
+        room: RoomNumber,
+        root: StateRoot,
+        user: &UserId,
+    ) -> Result<Option<Membership>, RoomError> {
+        let kind = StateEventType::RoomMember;
+        let event = self.state_at(room, root, &kind, user.as_str()).await?;
+        Ok(event.and_then(|event| crate::membership::of(&event.pdu)))
+    }
+
+    pub(crate) async fn is_joined(
+        &self,
+        user: &UserId,
+        room_id: &RoomId,
+    ) -> Result<bool, RoomError> {
         match self.number_of_joined(user, room_id).await {
             Ok(_) => Ok(true),
             Err(RoomError::NotInRoom) => Ok(false),
@@ -50,13 +66,21 @@ impl Rooms {
         }
     }
 
-    /// A local member with the power to invite.
+    /// A local member with the power to invite: one of those with a level of their own, or else anybody.
     async fn somebody_who_may_invite(
         &self,
         room: RoomNumber,
         root: StateRoot,
     ) -> Result<Option<OwnedUserId>, RoomError> {
         let levels = self.power_levels_at(room, root).await?;
+        for (user, _) in levels.users().take(MAX_ASKED) {
+            if user.server_name() == self.server_name()
+                && levels.can_invite(user)
+                && self.membership_in(room, root, user).await? == Some(Membership::Join)
+            {
+                return Ok(Some(user.to_owned()));
+            }
+        }
         let members = self.store().room_members(room, Membership::Join, None, MAX_ASKED).await?;
         for member in members {
             let Some(member) = self.store().user_id(member).await? else { continue };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use protocol::{Clock, SigningKey};
 use quick_cache::sync::Cache;
 use ruma::{OwnedServerName, RoomVersionId, ServerName};
-use store::{EventNumber, Observer, RoomNumber, Store};
+use store::{EventNumber, Forgotten, Observer, RoomNumber, Store};
 use tokio::sync::Notify;
 
 use crate::cell::RoomCell;
@@ -16,7 +16,7 @@ use crate::event::{ByWeight, EventCache};
 use crate::presence::{Presence, Tracking};
 use crate::typing::Typing;
 use crate::user_directory::SearchableUsers;
-use crate::{NoticeSettings, StoredEvent};
+use crate::{NoticeSettings, Publishers, StoredEvent};
 
 /// What an administrator decides about rooms.
 #[derive(Debug, Clone)]
@@ -33,6 +33,10 @@ pub struct Settings {
     pub server_notices: Option<NoticeSettings>,
     /// Whom a search for users may find.
     pub searchable_users: SearchableUsers,
+    /// Who may put rooms into the directory.
+    pub publishers: Publishers,
+    /// Whether a room that a user left is forgotten at once.
+    pub after_leaving: Forgotten,
 }
 
 impl Default for Settings {
@@ -44,6 +48,8 @@ impl Default for Settings {
             redacted_retention: Duration::from_hours(7 * 24),
             server_notices: None,
             searchable_users: SearchableUsers::default(),
+            publishers: Publishers::default(),
+            after_leaving: Forgotten::No,
         }
     }
 }

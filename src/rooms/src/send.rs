@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use store::{EventTransaction, TransactionKey};
 
 use crate::assembly::{Draft, random_localpart};
+use crate::create::raw;
 use crate::{RoomError, Rooms, StoredEvent};
 
 /// A message to send, in a transaction of a device.
@@ -82,7 +83,8 @@ impl Rooms {
     /// Sets a room's state and returns the ID of the event that does. Setting what the sender has set already
     /// returns the event that did. Memberships are set as any other state, so that all rules are the room's own.
     ///
-    /// Fails with [`RoomError::BadAlias`] for an `m.room.canonical_alias` that names aliases of other rooms.
+    /// Fails with [`RoomError::BadAlias`] for an `m.room.canonical_alias` that names aliases of other rooms, and with
+    /// [`RoomError::InviteBlocked`] for an invitation that is not wanted.
     /// Spec: client-server API, `PUT /rooms/{roomId}/state/{eventType}/{stateKey}`.
     #[tracing::instrument(skip_all, fields(%room_id))]
     pub async fn set_state(
@@ -107,10 +109,19 @@ impl Rooms {
         if *kind == StateEventType::RoomCanonicalAlias {
             self.check_canonical_alias(cell.number, room_id, root, &content).await?;
         }
+        let content = if *kind == StateEventType::RoomMember {
+            let room = cell.number;
+            raw(&self.checked_member_content(room, root, sender, state_key, &content).await?)
+        } else {
+            content
+        };
+        let is_membership = *kind == StateEventType::RoomMember;
         let kind = TimelineEventType::from(kind.to_string());
-        let state_key = Some(state_key.to_owned());
-        let draft = Draft::new(sender.to_owned(), kind, state_key, content);
+        let draft = Draft::new(sender.to_owned(), kind, Some(state_key.to_owned()), content);
         let events = self.append(&cell, &[draft]).await?;
+        if is_membership {
+            self.after_membership(cell.number, &events).await?;
+        }
         self.note_activity(sender).await?;
         id_of_last(&events)
     }

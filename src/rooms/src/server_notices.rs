@@ -4,7 +4,7 @@ use ruma::events::{StateEventType, TimelineEventType};
 use ruma::{DeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, UserId};
 use serde_json::value::RawValue;
 use serde_json::{Map, json};
-use store::{Membership, StoreError, UserStatus};
+use store::{Membership, Publication, StoreError, UserStatus};
 
 use crate::{CreateRoom, Invitation, MembershipChange, Message, Preset, RoomError, Rooms};
 
@@ -167,6 +167,7 @@ impl NoticeSettings {
             invite: vec![user.to_owned()],
             invitation: Invitation::Ordinary,
             power_levels,
+            publication: Publication::Private,
         }
     }
 }

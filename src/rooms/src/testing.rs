@@ -8,7 +8,7 @@ use ruma::{
     DeviceId, OwnedEventId, OwnedRoomId, RoomVersionId, UserId, owned_server_name, user_id,
 };
 use serde_json::{Map, Value, json};
-use store::{Batch, Restrictions, Role, Store, UserKind, UserRecord, UserStatus};
+use store::{Batch, Publication, Restrictions, Role, Store, UserKind, UserRecord, UserStatus};
 
 use crate::create::raw;
 use crate::{
@@ -42,6 +42,7 @@ pub(crate) fn wish(preset: Preset, version: RoomVersionId) -> CreateRoom {
         invite: Vec::new(),
         invitation: Invitation::Ordinary,
         power_levels: Map::new(),
+        publication: Publication::Private,
     }
 }
 

@@ -92,6 +92,17 @@ pub struct RoomMembership {
     pub forgotten: Forgotten,
 }
 
+/// How a user's membership in a room changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MembershipChange {
+    /// What it was in the room's state.
+    pub before: Option<Membership>,
+    /// What it becomes.
+    pub after: Membership,
+    /// Whether the user wants to see the room no more.
+    pub forgotten: Forgotten,
+}
+
 /// Whether a room that was left is forgotten. Spec: client-server API, "Leaving rooms".
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Forgotten {
@@ -196,17 +207,17 @@ impl Store {
 }
 
 impl Batch {
-    /// Sets a user's membership in a room, as of the event at `slot`. `before` is what it was in the room's state.
+    /// Sets a user's membership in a room, as of the event at `slot`.
     pub fn set_membership(
         &mut self,
         user: UserNumber,
         room: RoomNumber,
-        before: Option<Membership>,
-        after: Membership,
+        change: MembershipChange,
         event: EventNumber,
         slot: Slot,
     ) -> Result<(), StoreError> {
-        let record = Record { membership: after, event, forgotten: Forgotten::No };
+        let MembershipChange { before, after, forgotten } = change;
+        let record = Record { membership: after, event, forgotten };
         let mut value = vec![0; 8];
         value.extend(encode(USER_ROOM, &record)?);
         let stamp = Stamp { offset: 0, slot, encoding: StampEncoding::Stream };

@@ -27,6 +27,16 @@ pub struct Extremity {
     pub depth: u64,
 }
 
+/// Whether a room is in the server's directory. Spec: client-server API, "Published room directory".
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Publication {
+    /// It is not.
+    #[default]
+    Private,
+    /// It is, as far as strangers can do something with it.
+    Published,
+}
+
 /// Where a room stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoomHead {
@@ -40,6 +50,8 @@ pub struct RoomHead {
     pub joined: u64,
     /// How many users are invited.
     pub invited: u64,
+    /// Whether it is listed to everybody.
+    pub publication: Publication,
 }
 
 fn head_key(room: RoomNumber) -> Vec<u8> {

@@ -11,17 +11,18 @@ use crate::memberships::{ROOM_MEMBER, USER_ROOM};
 use crate::receipts::{RECEIPT, RECEIPT_STREAM};
 use crate::relations::{ANNOTATION, RELATION};
 use crate::room_heads::ROOM_HEAD;
+use crate::space_links::SPACE_LINK;
 use crate::state_trie::STATE_NODE;
 use crate::threads::THREAD_REPLY;
 use crate::unread_tallies::UNREAD_TALLY;
 use crate::{
-    Batch, Change, Membership, RoomHead, RoomNumber, Store, StoreError, Table, TimelineEntry,
+    Batch, Change, DirectoryPlace, Membership, RoomHead, RoomNumber, Store, StoreError, Table, TimelineEntry,
     TimelinePosition, UserNumber,
 };
 
 /// The tables whose keys begin with the room's number, without those that lead to others.
-const OF_ROOM: [Table; 6] =
-    [RELATION, ANNOTATION, THREAD_REPLY, RECEIPT, RECEIPT_STREAM, STATE_NODE];
+const OF_ROOM: [Table; 7] =
+    [RELATION, ANNOTATION, THREAD_REPLY, RECEIPT, RECEIPT_STREAM, SPACE_LINK, STATE_NODE];
 
 /// Rows of a room that nothing else leads to.
 #[derive(Debug, Default)]
@@ -85,7 +86,7 @@ impl Batch {
         self.remove(TIMELINE, Key::new().room(room).timeline(position).into_bytes());
     }
 
-    /// Removes a room's head, so that the room is not on this server any more. Committing fails with
+    /// Removes a room's head, so that the room is not on this server and not in its directory any more. Committing fails with
     /// [`StoreError::Conflict`] when it is not `before` any more: something happened in the room.
     pub fn remove_room_head(
         &mut self,
@@ -95,6 +96,7 @@ impl Batch {
         let key = Key::new().room(room).into_bytes();
         self.expect(ROOM_HEAD, key.clone(), Some(before))?;
         self.remove(ROOM_HEAD, key);
+        self.unlist_room(DirectoryPlace { joined: before.joined, room });
         Ok(())
     }
 }

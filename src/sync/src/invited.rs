@@ -1,6 +1,6 @@
 //! Rooms that the reader is invited to, or asked to be let into. Spec: client-server API, "Stripped state".
 
-use rooms::{EventShape, RoomError, StoredEvent, Viewer};
+use rooms::{EventShape, InvitePermission, RoomError, StoredEvent, Viewer};
 use ruma::api::client::sync::sync_events::v3::{InviteState, InvitedRoom, KnockState, KnockedRoom};
 use ruma::events::{AnyStrippedStateEvent, StateEventType};
 use ruma::serde::Raw;
@@ -32,13 +32,20 @@ struct Told {
 }
 
 impl Reader<'_> {
-    /// A room that the reader is invited to; `None` when they ignore who invited them.
+    /// A room that the reader is invited to; `None` when they ignore who invited them, or want no invitation of theirs.
+    /// Spec: client-server API, "Invite permission".
     pub(crate) async fn invited_room(
         &self,
         membership: &RoomMembership,
     ) -> Result<Option<InvitedRoom>, SyncError> {
         let invitation = self.sync.0.rooms.event(membership.event).await?;
         if self.ignored.contains(&invitation.pdu.sender) {
+            return Ok(None);
+        }
+        let rooms = &self.sync.0.rooms;
+        let permission =
+            rooms.invite_permission(self.request.user_id, &invitation.pdu.sender).await?;
+        if permission != InvitePermission::Allow {
             return Ok(None);
         }
         let mut state = InviteState::new();

@@ -10,6 +10,7 @@ use ruma::{
     },
 };
 use serde_json::{Map, Value, json};
+use store::Forgotten;
 
 use crate::{Endpoints, MatrixError, Requester, stand_in::stand_in};
 
@@ -42,13 +43,14 @@ pub struct Response {
 }
 
 impl Capabilities {
-    fn new(default_version: &RoomVersionId, accounts: &Accounts) -> Self {
+    fn new(rooms: &rooms::Settings, accounts: &Accounts) -> Self {
         let stable = |version: &RoomVersionId| (version.to_string(), Value::from("stable"));
         let versions: Map<String, Value> = room_version::supported().iter().map(stable).collect();
+        let forgets = rooms.after_leaving == Forgotten::Yes;
         let enabled = || json!({ "enabled": true });
         let disabled = || json!({ "enabled": false });
         let login_tokens = accounts.gives_out_login_tokens();
-        let room_versions = json!({ "default": default_version, "available": versions });
+        let room_versions = json!({ "default": rooms.default_version, "available": versions });
         let all = [
             ("m.room_versions", room_versions),
             ("m.change_password", enabled()),
@@ -57,7 +59,7 @@ impl Capabilities {
             ("m.profile_fields", enabled()),
             ("m.3pid_changes", disabled()),
             ("m.get_login_token", json!({ "enabled": login_tokens })),
-            ("m.forget_forced_upon_leave", disabled()),
+            ("m.forget_forced_upon_leave", json!({ "enabled": forgets })),
         ];
         Self(all.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
     }
@@ -76,7 +78,7 @@ impl Capabilities {
     }
 }
 
-/// The endpoint, where rooms get `default_version` if their creators ask for none.
-pub fn endpoints(default_version: &RoomVersionId, accounts: &Accounts) -> Endpoints<Capabilities> {
-    Endpoints::new(Capabilities::new(default_version, accounts)).at(Capabilities::capabilities)
+/// The endpoint, of a server with these rooms and accounts.
+pub fn endpoints(rooms: &rooms::Settings, accounts: &Accounts) -> Endpoints<Capabilities> {
+    Endpoints::new(Capabilities::new(rooms, accounts)).at(Capabilities::capabilities)
 }

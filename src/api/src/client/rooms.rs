@@ -2,13 +2,18 @@
 
 mod aliases;
 mod creation;
+mod directory;
+mod joining;
 mod members;
 mod membership;
+mod mutual;
 mod relations;
 mod sending;
+mod spaces;
 mod state;
 mod threads;
 mod timeline;
+mod upgrades;
 
 use rooms::{RoomError, Rooms, Viewer};
 use ruma::serde::Raw;
@@ -20,10 +25,15 @@ use crate::{EdgeBuilder, Endpoints, MatrixError, Requester};
 pub fn endpoints(all: EdgeBuilder, rooms: &Rooms) -> EdgeBuilder {
     let begin = || Endpoints::new(rooms.clone());
     all.with(creation::endpoints(begin()))
+        .with(joining::endpoints(begin()))
         .with(membership::endpoints(begin()))
+        .with(mutual::endpoints(begin()))
+        .with(spaces::endpoints(begin()))
+        .with(upgrades::endpoints(begin()))
         .with(state::endpoints(begin()))
         .with(sending::endpoints(begin()))
         .with(aliases::endpoints(begin()))
+        .with(directory::endpoints(begin()))
         .with(members::endpoints(begin()))
         .with(timeline::endpoints(begin()))
         .with(threads::endpoints(begin()))

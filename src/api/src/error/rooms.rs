@@ -52,6 +52,11 @@ impl From<RoomError> for MatrixError {
             RoomError::DuplicateAnnotation => {
                 (StatusCode::BAD_REQUEST, ErrorKind::DuplicateAnnotation)
             }
+            RoomError::InviteBlocked(_) => (StatusCode::FORBIDDEN, ErrorKind::InviteBlocked),
+            RoomError::IdentityServerNotTrusted(_) => {
+                (StatusCode::FORBIDDEN, ErrorKind::ServerNotTrusted)
+            }
+            RoomError::Unreachable(_) => (StatusCode::BAD_GATEWAY, ErrorKind::Unknown),
             RoomError::Busy => return Self::limit_exceeded(std::time::Duration::from_secs(1)),
             RoomError::Damaged(_) | RoomError::Store(_) => return Self::internal(&error),
         };

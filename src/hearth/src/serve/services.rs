@@ -37,19 +37,17 @@ impl Services {
         let settings = account_settings(config, data)?;
         let accounts = Accounts::new(store.clone(), Arc::clone(&clock), name.clone(), settings)
             .map_err(Failure::because("cannot start the threads that hash passwords"))?;
-        let default_version = config.rooms.default_version.clone();
         let presence = if config.presence.enabled { Tracking::On } else { Tracking::Off };
         let server_notices = notice_settings(config)?;
         let search_all = config.user_directory.search_all_users;
         let searchable_users =
             if search_all { SearchableUsers::All } else { SearchableUsers::Visible };
         let settings = rooms::Settings {
-            default_version,
             presence,
             redacted_retention: config.rooms.redacted_retention_seconds,
             server_notices,
             searchable_users,
-            ..rooms::Settings::default()
+            ..(&config.rooms).into()
         };
         let rooms = Rooms::new(store.clone(), name, signing_key, clock, settings);
         let sync = Sync::new(rooms.clone(), Epoch(rand::random()));
@@ -68,7 +66,7 @@ impl Services {
             .with(api::server::version::endpoints())
             .with(client::account::endpoints(self.accounts.clone()))
             .with(client::account_data::endpoints(self.accounts.clone()))
-            .with(client::capabilities::endpoints(&config.rooms.default_version, &self.accounts))
+            .with(client::capabilities::endpoints(self.rooms.settings(), &self.accounts))
             .with(client::devices::endpoints(self.accounts.clone()))
             .with(client::fallback::endpoints(self.accounts.clone()))
             .with(client::filters::endpoints(self.accounts.clone()))

@@ -96,6 +96,7 @@ impl House {
             invite: Vec::new(),
             invitation: Invitation::Ordinary,
             power_levels: Map::new(),
+            publication: store::Publication::Private,
         };
         // Two rooms that are made alike at one time would be the same room.
         self.clock.advance(Duration::from_millis(1));

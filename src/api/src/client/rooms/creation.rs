@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use super::directory::publication;
 use crate::{Endpoints, MatrixError, RateClass, Requester, Settings};
 
 pub(super) fn endpoints(endpoints: Endpoints<Rooms>) -> Endpoints<Rooms> {
@@ -21,8 +22,8 @@ async fn create_room(
     requester: Requester,
     request: Request,
 ) -> Result<Response, MatrixError> {
-    if !request.invite_3pid.is_empty() {
-        return Err(MatrixError::forbidden("this server invites nobody by third-party id"));
+    if let Some(invited) = request.invite_3pid.first() {
+        return Err(RoomError::IdentityServerNotTrusted(invited.id_server.clone()).into());
     }
     let preset = match (&request.preset, &request.visibility) {
         (Some(RoomPreset::PublicChat), _) | (None, Visibility::Public) => Preset::PublicChat,
@@ -45,6 +46,7 @@ async fn create_room(
             Some(levels) => object(levels)?,
             None => Map::new(),
         },
+        publication: publication(&request.visibility)?,
     };
     Ok(Response::new(rooms.create_room(requester.user_id(), wish).await?))
 }

@@ -4,8 +4,7 @@ use rooms::{MembershipChange, RoomError, Rooms};
 use ruma::api::client::knock::knock_room;
 use ruma::api::client::membership::invite_user::v3::InvitationRecipient;
 use ruma::api::client::membership::{
-    ban_user, forget_room, invite_user, join_room_by_id, join_room_by_id_or_alias, joined_rooms,
-    kick_user, leave_room, unban_user,
+    ban_user, forget_room, invite_user, joined_rooms, kick_user, leave_room, unban_user,
 };
 use ruma::{OwnedRoomId, RoomAliasId, RoomId, RoomOrAliasId};
 
@@ -13,8 +12,9 @@ use crate::{Endpoints, MatrixError, RateClass, Requester, Settings};
 
 pub(super) fn endpoints(endpoints: Endpoints<Rooms>) -> Endpoints<Rooms> {
     endpoints
-        .at_with(Settings::default().class(RateClass::Joins), join)
-        .at_with(Settings::default().class(RateClass::Joins), join_by_id_or_alias)
+        .feature("org.matrix.msc4380")
+        .feature("org.matrix.msc4380.stable")
+        .feature("org.matrix.msc4155")
         .at_with(Settings::default().class(RateClass::Joins), knock)
         .at(leave)
         .at(forget)
@@ -23,29 +23,6 @@ pub(super) fn endpoints(endpoints: Endpoints<Rooms>) -> Endpoints<Rooms> {
         .at(ban)
         .at(unban)
         .at(joined)
-}
-
-async fn join(
-    rooms: Rooms,
-    requester: Requester,
-    request: join_room_by_id::v3::Request,
-) -> Result<join_room_by_id::v3::Response, MatrixError> {
-    let user = requester.user_id();
-    let reason = request.reason.as_deref();
-    rooms.change_membership(&request.room_id, user, user, MembershipChange::Join, reason).await?;
-    Ok(join_room_by_id::v3::Response::new(request.room_id))
-}
-
-async fn join_by_id_or_alias(
-    rooms: Rooms,
-    requester: Requester,
-    request: join_room_by_id_or_alias::v3::Request,
-) -> Result<join_room_by_id_or_alias::v3::Response, MatrixError> {
-    let room_id = room_named(&rooms, &request.room_id_or_alias).await?;
-    let user = requester.user_id();
-    let reason = request.reason.as_deref();
-    rooms.change_membership(&room_id, user, user, MembershipChange::Join, reason).await?;
-    Ok(join_room_by_id_or_alias::v3::Response::new(room_id))
 }
 
 async fn knock(
@@ -61,7 +38,10 @@ async fn knock(
 }
 
 /// The room that is meant by an ID or an alias.
-async fn room_named(rooms: &Rooms, name: &RoomOrAliasId) -> Result<OwnedRoomId, RoomError> {
+pub(super) async fn room_named(
+    rooms: &Rooms,
+    name: &RoomOrAliasId,
+) -> Result<OwnedRoomId, RoomError> {
     if let Ok(room_id) = <&RoomId>::try_from(name) {
         return Ok(room_id.to_owned());
     }
@@ -95,8 +75,13 @@ async fn invite(
     requester: Requester,
     request: invite_user::v3::Request,
 ) -> Result<invite_user::v3::Response, MatrixError> {
-    let InvitationRecipient::UserId(invited) = &request.recipient else {
-        return Err(MatrixError::forbidden("this server invites nobody by third-party id"));
+    let invited = match &request.recipient {
+        InvitationRecipient::UserId(invited) => invited,
+        InvitationRecipient::ThirdPartyId(invited) => {
+            let server = invited.id_server.clone();
+            return Err(RoomError::IdentityServerNotTrusted(server).into());
+        }
+        _ => return Err(RoomError::Malformed("nobody is named".to_owned()).into()),
     };
     let (user, reason) = (requester.user_id(), invited.reason.as_deref());
     let change = MembershipChange::Invite;

@@ -1,0 +1,80 @@
+//! Putting a new room into the store, whole or not at all.
+
+use std::sync::Arc;
+
+use protocol::Pdu;
+use protocol::event_builder::{EventTemplate, build};
+use ruma::events::TimelineEventType;
+use ruma::room_version_rules::{EventIdFormatVersion, RoomIdFormatVersion, RoomVersionRules};
+use ruma::{OwnedRoomId, RoomId, RoomVersionId, UserId};
+use serde_json::{Map, Value, json};
+use store::{Batch, Publication, StoreError};
+
+use crate::assembly::{Assembly, Draft, random_localpart};
+use crate::create::raw;
+use crate::{RoomError, Rooms};
+
+/// A room that is being made.
+pub(crate) struct Founding<'a> {
+    pub(crate) creator: &'a UserId,
+    pub(crate) version: RoomVersionId,
+    pub(crate) rules: RoomVersionRules,
+    /// What its create event says beside its version and its creator.
+    pub(crate) create: Map<String, Value>,
+    /// What follows the create event.
+    pub(crate) drafts: Vec<Draft>,
+    pub(crate) publication: Publication,
+}
+
+impl Rooms {
+    /// Makes a room with all its first events, and what `also` puts into the same batch; returns its ID once it is
+    /// durable. Fails with a conflict when what `also` expects does not hold.
+    pub(crate) async fn found(
+        &self,
+        founding: Founding<'_>,
+        also: impl FnOnce(&mut Batch, &RoomId) -> Result<(), StoreError>,
+    ) -> Result<OwnedRoomId, RoomError> {
+        let (create, json) = self.build_create(&founding)?;
+        let Founding { creator, version, drafts, publication, .. } = founding;
+        let room_id = create.room_id.clone();
+        self.number_names(&drafts).await?;
+        self.store().number_state_key(&"m.room.create".into(), "").await?;
+        let room = self.store().number_room(&room_id).await?;
+
+        let mut assembly = Assembly::new_room(self, room, room_id.clone(), version)?;
+        assembly.add_create(create, &json).await?;
+        for draft in drafts {
+            assembly.add(draft).await?;
+        }
+        assembly.publish(publication);
+        let (mut batch, ..) = assembly.finish().await?;
+        also(&mut batch, &room_id)?;
+        self.store().commit(batch).await?;
+        self.settle_in(creator, room).await?;
+        Ok(room_id)
+    }
+
+    /// The create event; from version 12 on it makes the room's ID.
+    fn build_create(&self, founding: &Founding<'_>) -> Result<(Arc<Pdu>, String), RoomError> {
+        let Founding { creator, version, rules, create, .. } = founding;
+        let room_id = match rules.room_id_format {
+            RoomIdFormatVersion::V2 => None,
+            _ => Some(RoomId::new_v1(self.server_name())),
+        };
+        let mut content = create.clone();
+        content.insert("room_version".to_owned(), json!(version));
+        if rules.authorization.use_room_create_sender {
+            content.remove("creator");
+        } else {
+            content.insert("creator".to_owned(), json!(creator));
+        }
+        let (kind, content) = (TimelineEventType::RoomCreate, raw(&Value::Object(content)));
+        let mut template = EventTemplate::new(room_id, (*creator).to_owned(), kind, content);
+        template.state_key = Some(String::new());
+        template.origin_server_ts = self.clock().now();
+        if rules.event_id_format == EventIdFormatVersion::V1 {
+            template.id_localpart = Some(random_localpart());
+        }
+        Ok(build(template, version, self.signing_key().key_pair(), self.server_name())?)
+    }
+}
