@@ -82,6 +82,8 @@ async fn joined_members_come_with_their_profile() {
     ids.sort();
     assert_eq!(ids, sorted(&[&ada, &bo]));
     assert_eq!(joined[&ada.user_id]["display_name"], ada.name());
+    let has_picture = joined[&ada.user_id].as_object().unwrap().get("avatar_url");
+    assert_eq!(has_picture, Some(&Value::Null), "what is not set is null");
 }
 
 #[tokio::test]

@@ -7,14 +7,17 @@ use protocol::event_builder::{EventTemplate, build};
 use protocol::power_levels::PowerLevels;
 use protocol::redaction::may_redact;
 use protocol::{Depth, Pdu, auth, room_version};
+use ruma::events::room::power_levels::UserPowerLevel;
 use ruma::events::{StateEventType, TimelineEventType};
 use ruma::room_version_rules::{EventIdFormatVersion, RoomVersionRules};
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
+use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use store::{
     Batch, Change, DirectoryPlace, EventNumber, EventRecord, EventTransaction, Extremity,
-    Forgotten, Membership, MembershipChange, Publication, RedactedEvent, RoomHead, RoomNumber, Slot,
-    SpaceLink, StateRoot,
+    Forgotten, Membership, MembershipChange, Publication, RedactedEvent, RoomHead, RoomNumber,
+    Slot, SpaceLink, StateRoot,
 };
 
 use crate::{RoomError, Rooms, StoredEvent, membership, references, summary};
@@ -127,6 +130,7 @@ impl<'a> Assembly<'a> {
         let auth_state = self.auth_state(&draft).await?;
         let transaction = draft.transaction.clone();
         let (pdu, json) = self.build(draft, &auth_state).await?;
+        self.check_creators(&pdu, &auth_state)?;
         self.authorise(&pdu, &auth_state)?;
         self.keep(pdu, &json, transaction, &auth_state).await
     }
@@ -244,6 +248,30 @@ impl<'a> Assembly<'a> {
         }
         let key_pair = self.rooms.signing_key().key_pair();
         Ok(build(template, &self.head.version, key_pair, self.rooms.server_name())?)
+    }
+
+    /// Power levels that list a creator who is above all levels are no request that somebody else could make either:
+    /// they are malformed, not forbidden. Spec: room version 12, "Authorisation rules", `m.room.power_levels`.
+    fn check_creators(&self, pdu: &Pdu, auth_state: &AuthState) -> Result<(), RoomError> {
+        #[derive(Deserialize)]
+        struct Content {
+            #[serde(default)]
+            users: Map<String, Value>,
+        }
+        if !pdu.is_state(&TimelineEventType::RoomPowerLevels, "") {
+            return Ok(());
+        }
+        let Ok(content) = pdu.content_as::<Content>() else { return Ok(()) };
+        let levels = self.power_levels(auth_state);
+        let listed = levels.users().find(|(user, level)| {
+            *level == UserPowerLevel::Infinite && content.users.contains_key(user.as_str())
+        });
+        match listed {
+            Some((user, _)) => {
+                Err(RoomError::Malformed(format!("{user} is above all levels and can have none")))
+            }
+            None => Ok(()),
+        }
     }
 
     fn authorise(&self, pdu: &Pdu, auth_state: &AuthState) -> Result<(), RoomError> {

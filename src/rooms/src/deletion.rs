@@ -3,7 +3,10 @@
 use ruma::events::TimelineEventType;
 use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::{Map, json};
-use store::{Batch, Membership, Publication, Removal, RoomDeletion, RoomNumber, StoreError, SuccessorRoom, TaskRecord, Work};
+use store::{
+    Batch, Membership, Publication, Removal, RoomDeletion, RoomNumber, StoreError, SuccessorRoom,
+    TaskRecord, Work,
+};
 
 use crate::create::raw;
 use crate::tasks::OpenTask;

@@ -204,7 +204,7 @@ mod tests {
     }
 
     fn public_key() -> String {
-        protocol::SigningKey::from_seed([9; 32], "0".to_owned()).unwrap().public_key().to_owned()
+        protocol::SigningKey::from_seed([9; 32], "0".to_owned()).unwrap().public_key()
     }
 
     async fn private_room(rooms: &Rooms) -> ruma::OwnedRoomId {

@@ -35,8 +35,8 @@ impl Rooms {
             let reason = "you share all rooms with yourself".to_owned();
             return Err(RoomError::InvalidParameter(reason));
         }
-        let theirs = self.rooms_joined_by(other).await?;
-        let mut shared = self.rooms_joined_by(user).await?;
+        let theirs = self.ordered_rooms_of(other).await?;
+        let mut shared = self.ordered_rooms_of(user).await?;
         shared.retain(|room| theirs.binary_search(room).is_ok());
         let count = shared.len();
         let rest = shared.into_iter().filter(|room| from.is_none_or(|from| *room > from));
@@ -52,7 +52,7 @@ impl Rooms {
     }
 
     /// The rooms that a user is joined to, in order of their numbers.
-    async fn rooms_joined_by(&self, user: &UserId) -> Result<Vec<RoomNumber>, RoomError> {
+    async fn ordered_rooms_of(&self, user: &UserId) -> Result<Vec<RoomNumber>, RoomError> {
         let Some(user) = self.store().user_number(user).await? else { return Ok(Vec::new()) };
         let known = self.store().memberships(user).await?.into_iter();
         Ok(known

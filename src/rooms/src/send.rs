@@ -104,7 +104,7 @@ impl Rooms {
             return Ok(event.pdu.event_id.clone());
         }
         if *kind == StateEventType::RoomCreate {
-            return Err(RoomError::Forbidden("a room is created once".to_owned()));
+            return Err(RoomError::Malformed("a room is created once".to_owned()));
         }
         if *kind == StateEventType::RoomCanonicalAlias {
             self.check_canonical_alias(cell.number, room_id, root, &content).await?;

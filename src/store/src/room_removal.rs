@@ -16,8 +16,8 @@ use crate::state_trie::STATE_NODE;
 use crate::threads::THREAD_REPLY;
 use crate::unread_tallies::UNREAD_TALLY;
 use crate::{
-    Batch, Change, DirectoryPlace, Membership, RoomHead, RoomNumber, Store, StoreError, Table, TimelineEntry,
-    TimelinePosition, UserNumber,
+    Batch, Change, DirectoryPlace, Membership, RoomHead, RoomNumber, Store, StoreError, Table,
+    TimelineEntry, TimelinePosition, UserNumber,
 };
 
 /// The tables whose keys begin with the room's number, without those that lead to others.

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 
 use rooms::{EventShape, Rooms};
-use ruma::OwnedUserId;
 use ruma::api::client::membership::{get_member_events, joined_members};
+use ruma::api::error::DeserializationError;
+use ruma::api::{IncomingRequest, response};
 use ruma::events::room::member::{MembershipState, RoomMemberEventContent};
+use ruma::{OwnedMxcUri, OwnedUserId};
+use serde::Serialize;
 
 use super::{token, typed, viewer};
+use crate::stand_in::stand_in;
 use crate::{Endpoints, MatrixError, Requester};
 
 pub(super) fn endpoints(endpoints: Endpoints<Rooms>) -> Endpoints<Rooms> {
@@ -38,11 +42,42 @@ async fn members(
     Ok(get_member_events::v3::Response::new(typed(chunk)))
 }
 
+/// [`joined_members::v3::Request`], answered with [`JoinedMembers`].
+struct JoinedMembersRequest(joined_members::v3::Request);
+
+stand_in!(JoinedMembersRequest, joined_members::v3::Request);
+
+impl IncomingRequest for JoinedMembersRequest {
+    type EndpointError = <joined_members::v3::Request as IncomingRequest>::EndpointError;
+    type OutgoingResponse = JoinedMembers;
+
+    fn try_from_http_request_inner(
+        request: http::Request<&[u8]>,
+        path_args: &[&str],
+    ) -> Result<Self, DeserializationError> {
+        joined_members::v3::Request::try_from_http_request_inner(request, path_args).map(Self)
+    }
+}
+
+/// What [`joined_members::v3::Response`] says, with `null` for what a member does not have: ruma leaves it out, and
+/// clients and tests want it said.
+#[response]
+struct JoinedMembers {
+    joined: BTreeMap<OwnedUserId, JoinedMember>,
+}
+
+/// The name and picture of a member.
+#[derive(Clone, Debug, Serialize)]
+struct JoinedMember {
+    display_name: Option<String>,
+    avatar_url: Option<OwnedMxcUri>,
+}
+
 async fn joined(
     rooms: Rooms,
     requester: Requester,
-    request: joined_members::v3::Request,
-) -> Result<joined_members::v3::Response, MatrixError> {
+    JoinedMembersRequest(request): JoinedMembersRequest,
+) -> Result<JoinedMembers, MatrixError> {
     let room = rooms.number_of_joined(requester.user_id(), &request.room_id).await?;
     let root = rooms.current_state(room).await?;
     let mut joined = BTreeMap::new();
@@ -50,11 +85,10 @@ async fn joined(
         let Ok(content) = event.pdu.content_as::<RoomMemberEventContent>() else { continue };
         let user = event.pdu.state_key.as_deref().and_then(|user| OwnedUserId::try_from(user).ok());
         if let (MembershipState::Join, Some(user)) = (&content.membership, user) {
-            let mut member = joined_members::v3::RoomMember::new();
-            member.display_name = content.displayname;
-            member.avatar_url = content.avatar_url;
+            let member =
+                JoinedMember { display_name: content.displayname, avatar_url: content.avatar_url };
             joined.insert(user, member);
         }
     }
-    Ok(joined_members::v3::Response::new(joined))
+    Ok(JoinedMembers { joined })
 }
