@@ -229,8 +229,10 @@ async fn nobody_has_or_gets_a_third_party_identifier() {
         }
     }
     let session = json!({ "client_secret": "monkeys_are_GREAT", "sid": "abc" });
-    let add = ada.post("/_matrix/client/v3/account/3pid/add", &session).await;
-    add.expect_error(403, "M_THREEPID_AUTH_FAILED");
+    for path in ["account/3pid/add", "account/3pid"] {
+        let add = ada.post(&format!("/_matrix/client/v3/{path}"), &session).await;
+        add.expect_error(403, "M_THREEPID_AUTH_FAILED");
+    }
     let address = json!({ "medium": "email", "address": "ada@example.org" });
     for path in ["delete", "unbind"] {
         let path = format!("/_matrix/client/v3/account/3pid/{path}");

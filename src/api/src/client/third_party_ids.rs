@@ -20,6 +20,28 @@ pub struct ThirdPartyIds(());
 
 type Answer<T> = Result<T, MatrixError>;
 
+mod add_deprecated {
+    //! `POST /account/3pid`, which ruma has no more.
+
+    use ruma::api::{auth_scheme::AccessToken, metadata, request, response};
+
+    metadata! {
+        method: POST,
+        rate_limited: false,
+        authentication: AccessToken,
+        history: {
+            1.0 => "/_matrix/client/r0/account/3pid",
+            1.1 => "/_matrix/client/v3/account/3pid",
+        }
+    }
+
+    #[request]
+    pub(crate) struct Request {}
+
+    #[response]
+    pub(crate) struct Response {}
+}
+
 /// No address is used to register.
 fn denied() -> MatrixError {
     let message = "this server registers nobody by email address or phone number";
@@ -106,6 +128,14 @@ impl ThirdPartyIds {
         Err(not_validated())
     }
 
+    async fn add_deprecated(
+        self,
+        _: Requester,
+        _: add_deprecated::Request,
+    ) -> Answer<add_deprecated::Response> {
+        Err(not_validated())
+    }
+
     async fn bind(
         self,
         _: Requester,
@@ -143,6 +173,7 @@ pub fn endpoints() -> Endpoints<ThirdPartyIds> {
         .at(ThirdPartyIds::add_email)
         .at(ThirdPartyIds::add_phone)
         .at(ThirdPartyIds::add)
+        .at(ThirdPartyIds::add_deprecated)
         .at(ThirdPartyIds::bind)
         .at(ThirdPartyIds::delete)
         .at(ThirdPartyIds::unbind)

@@ -108,6 +108,8 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -116,6 +118,19 @@ mod tests {
         let page = Page::stage(&AuthType::Dummy, session, Some("<b>")).unwrap();
         assert!(!page.html.contains("<script>") && !page.html.contains("<b>"), "{}", page.html);
         assert!(page.html.contains("&quot;&gt;&lt;script&gt;alert(&#39;x&#39;)"), "{}", page.html);
+    }
+
+    proptest! {
+        #[test]
+        fn escaped_text_has_nothing_that_html_reads(text in ".*") {
+            let html = escaped(&text);
+            prop_assert!(!html.contains(['<', '>', '"', '\'']));
+            let back = [
+                ("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&"),
+            ];
+            let back = back.iter().fold(html, |html, (code, text)| html.replace(code, text));
+            prop_assert_eq!(back, text);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use ruma::api::client::sync::sync_events::v3::{
 use ruma::api::client::sync::sync_events::{DeviceLists, UnreadNotificationsCount};
 use ruma::api::error::DeserializationError;
 use ruma::api::{IncomingRequest, response};
-use ruma::events::AnySyncTimelineEvent;
+use ruma::events::{AnyRoomAccountDataEvent, AnySyncTimelineEvent};
 use ruma::serde::Raw;
 use ruma::{OneTimeKeyAlgorithm, OwnedEventId, OwnedRoomId, UInt};
 use serde::Serialize;
@@ -115,6 +115,13 @@ struct RoomState {
     proposed_state_after: Option<StateEvents>,
 }
 
+/// What [`RoomAccountData`] says, and that there is none where there is none: so is a deletion confirmed.
+/// Spec: MSC3391.
+#[derive(Clone, Debug, Serialize)]
+struct ListedAccountData {
+    events: Vec<Raw<AnyRoomAccountDataEvent>>,
+}
+
 /// What [`v3::JoinedRoom`] says.
 #[derive(Clone, Debug, Serialize)]
 struct JoinedRoom {
@@ -128,8 +135,7 @@ struct JoinedRoom {
     timeline: Option<Timeline>,
     #[serde(flatten)]
     state: RoomState,
-    #[serde(skip_serializing_if = "RoomAccountData::is_empty")]
-    account_data: RoomAccountData,
+    account_data: ListedAccountData,
     #[serde(skip_serializing_if = "Ephemeral::is_empty")]
     ephemeral: Ephemeral,
 }
@@ -178,7 +184,7 @@ impl JoinedRoom {
             unread_thread_notifications: room.unread_thread_notifications,
             timeline: timeline(room.timeline),
             state: RoomState::new(room.state, naming),
-            account_data: room.account_data,
+            account_data: ListedAccountData { events: room.account_data.events },
             ephemeral: room.ephemeral,
         }
     }
@@ -230,6 +236,7 @@ mod tests {
         let json = serde_json::to_value(JoinedRoom::new(room, Naming::Specified)).unwrap();
         let expected = serde_json::json!({
             "timeline": { "events": [], "limited": false, "prev_batch": "t1" },
+            "account_data": { "events": [] },
         });
         assert_eq!(json, expected);
     }
