@@ -1,7 +1,8 @@
 //! Server administration: locked and suspended users, whois.
 
 use complement_tests::{
-    Answer, Client, Homeserver, Role, Server, encoded, redact_path, room_path, send_path, unique,
+    Answer, Client, Homeserver, Method, Role, Server, encoded, redact_path, room_path, send_path,
+    unique,
 };
 use serde_json::{Value, json};
 
@@ -176,7 +177,9 @@ async fn whois_tells_administrators_and_oneself_about_devices() {
     let (root, ada) = (admin(&server).await, server.register("ada").await);
     let bo = server.register("bo").await;
     let path = format!("/_matrix/client/v3/admin/whois/{}", encoded(&ada.user_id));
-    ada.get(WHOAMI).await.expect_ok();
+    let phone = ada.log_in().await;
+    let request = phone.request(Method::GET, WHOAMI).header("user-agent", "teapot/1.0");
+    phone.answer(request).await.expect_ok();
     // When a device was seen is written down without anybody waiting for it.
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
 
@@ -185,8 +188,10 @@ async fn whois_tells_administrators_and_oneself_about_devices() {
         assert_eq!(answer["user_id"], ada.user_id.as_str());
         assert!(answer["devices"].is_object(), "{answer}");
         if Homeserver::chosen() == Homeserver::Hearth {
-            let sessions = &answer["devices"][&ada.device_id]["sessions"];
-            assert_eq!(sessions[0]["connections"][0]["ip"], "127.0.0.1", "{answer}");
+            let sessions = &answer["devices"][&phone.device_id]["sessions"];
+            let connection = &sessions[0]["connections"][0];
+            assert_eq!(connection["ip"], "127.0.0.1", "{answer}");
+            assert_eq!(connection["user_agent"], "teapot/1.0", "{answer}");
         }
     }
     bo.get(&path).await.expect_error(403, "M_FORBIDDEN");

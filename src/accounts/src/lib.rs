@@ -54,7 +54,7 @@ pub use registration::{
 };
 pub use registration_tokens::{RegistrationTokenError, RegistrationTokenLimits};
 pub use secret::Secret;
-pub use sessions::{AuthenticationError, NewDevice, NewSession, Session, Tokens};
+pub use sessions::{AuthenticationError, NewDevice, NewSession, Origin, Session, Tokens};
 pub use shared_secret::{SharedSecretError, SharedSecretForm};
 pub use store::{Restrictions, Role, UserKind};
 pub use usernames::UsernameError;

@@ -20,6 +20,29 @@ use crate::{ATTEMPTS, Accounts, Secret, after, secret::random_name, session_cach
 /// How often at most it is written down when a device was seen.
 const SEEN_INTERVAL: Duration = Duration::from_mins(5);
 
+/// Bytes of the longest name of a client that is kept.
+const MAX_USER_AGENT: usize = 256;
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy)]
+pub struct Origin<'a> {
+    /// The client's address.
+    pub address: IpAddr,
+    /// What the client calls itself.
+    pub user_agent: Option<&'a str>,
+}
+
+impl Origin<'_> {
+    fn seen(origin: Option<Self>, at: MilliSecondsSinceUnixEpoch) -> LastSeen {
+        let kept = |name: &str| name[..name.floor_char_boundary(MAX_USER_AGENT)].to_owned();
+        LastSeen {
+            at,
+            address: origin.map(|origin| origin.address),
+            user_agent: origin.and_then(|origin| origin.user_agent).map(kept),
+        }
+    }
+}
+
 /// Somebody who sends requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
@@ -96,13 +119,13 @@ pub(crate) struct NewTokens {
 }
 
 impl Accounts {
-    /// The session behind an access token. `address` is where the request comes from.
+    /// The session behind an access token of a request from `origin`.
     ///
     /// On the way of every request: a session that was seen before costs one hash and one look into memory.
     pub async fn authenticate(
         &self,
         token: &str,
-        address: Option<IpAddr>,
+        origin: Option<Origin<'_>>,
     ) -> Result<Arc<Session>, AuthenticationError> {
         let token = TokenHash::of(token);
         let cached = match self.0.sessions.get(token) {
@@ -113,7 +136,7 @@ impl Accounts {
         if cached.expires_at.is_some_and(|at| at <= now) {
             return Err(AuthenticationError::Expired);
         }
-        self.see(&cached, now, address).await?;
+        self.see(&cached, now, origin).await?;
         Ok(Arc::clone(&cached.session))
     }
 
@@ -176,7 +199,7 @@ impl Accounts {
         &self,
         cached: &Cached,
         now: MilliSecondsSinceUnixEpoch,
-        address: Option<IpAddr>,
+        origin: Option<Origin<'_>>,
     ) -> Result<(), StoreError> {
         let (seen, millis) = (cached.seen.load(Ordering::Relaxed), u64::from(now.get()));
         let interval = u64::try_from(SEEN_INTERVAL.as_millis()).unwrap_or(u64::MAX);
@@ -191,7 +214,7 @@ impl Accounts {
         let session = &cached.session;
         if let Some(device) = self.store().device(session.user, &session.device_id).await? {
             let mut batch = Batch::new();
-            let seen = LastSeen { at: now, address };
+            let seen = Origin::seen(origin, now);
             batch.see_device(session.user, &session.device_id, &device, &seen)?;
             // Nobody waits for it: a device that changed in between is noted the next time.
             drop(self.store().submit(batch));
@@ -379,20 +402,26 @@ mod tests {
         let (accounts, clock) = accounts().await;
         let ada = accounts.with_user("ada").await;
         let token = ada.access_token.expose();
-        let address = Some(IpAddr::from([127, 0, 0, 1]));
-        let session = accounts.authenticate(token, address).await.unwrap();
+        let name = "é".repeat(MAX_USER_AGENT);
+        let address = IpAddr::from([127, 0, 0, 1]);
+        let origin = Some(Origin { address, user_agent: Some(&name) });
+        let seen = |at| {
+            let user_agent = Some("é".repeat(MAX_USER_AGENT / 2));
+            Some(LastSeen { at, address: Some(address), user_agent })
+        };
+        let session = accounts.authenticate(token, origin).await.unwrap();
         let first = clock.now();
         clock.advance(Duration::from_mins(4));
-        accounts.authenticate(token, address).await.unwrap();
+        accounts.authenticate(token, origin).await.unwrap();
         // Commits are in order: when this one is answered, what was submitted before is there.
         accounts.with_user("bo").await;
         let last = accounts.device(&session, &ada.device_id).await.unwrap().last_seen;
-        assert_eq!(last, Some(LastSeen { at: first, address }));
+        assert_eq!(last, seen(first));
 
         clock.advance(Duration::from_mins(2));
-        accounts.authenticate(token, address).await.unwrap();
+        accounts.authenticate(token, origin).await.unwrap();
         accounts.with_user("cy").await;
         let last = accounts.device(&session, &ada.device_id).await.unwrap().last_seen;
-        assert_eq!(last, Some(LastSeen { at: clock.now(), address }));
+        assert_eq!(last, seen(clock.now()));
     }
 }

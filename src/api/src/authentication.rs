@@ -1,8 +1,8 @@
 //! Who sends a request.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
-use accounts::{Accounts, Session};
+use accounts::{Accounts, Origin, Session};
 use futures_util::future::BoxFuture;
 use http::StatusCode;
 use ruma::{
@@ -60,12 +60,12 @@ impl Requester {
 
 /// Knows access tokens. A trait, so that the edge is tested on its own.
 pub trait Authenticator: Send + Sync {
-    /// The session behind an access token of a request from `address`; an error with the status and errcode the
+    /// The session behind an access token of a request from `origin`; an error with the status and errcode the
     /// client is to get.
     fn session<'a>(
         &'a self,
         token: &'a str,
-        address: IpAddr,
+        origin: Origin<'a>,
     ) -> BoxFuture<'a, Result<Arc<Session>, MatrixError>>;
 }
 
@@ -73,9 +73,9 @@ impl Authenticator for Accounts {
     fn session<'a>(
         &'a self,
         token: &'a str,
-        address: IpAddr,
+        origin: Origin<'a>,
     ) -> BoxFuture<'a, Result<Arc<Session>, MatrixError>> {
-        Box::pin(async move { Ok(self.authenticate(token, Some(address)).await?) })
+        Box::pin(async move { Ok(self.authenticate(token, Some(origin)).await?) })
     }
 }
 
@@ -171,7 +171,7 @@ async fn optional_requester(incoming: &Incoming) -> Result<Option<Requester>, Ma
     };
     match token {
         Some(token) => {
-            let session = incoming.authenticator().session(&token, incoming.address()).await?;
+            let session = incoming.authenticator().session(&token, incoming.origin()).await?;
             Ok(Some(Requester(session)))
         }
         None => Ok(None),

@@ -2,8 +2,9 @@
 
 use std::{net::IpAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use accounts::Origin;
 use futures_util::FutureExt;
-use http::{HeaderMap, Method, StatusCode, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri, header};
 use poem::{Body, Response};
 use ruma::api::{
     IncomingRequest, IncomingRequestExt, OutgoingResponse, OutgoingResponseExt, error::ErrorKind,
@@ -55,9 +56,10 @@ impl Incoming {
         &self.head
     }
 
-    /// Where the request comes from; unspecified when that is not known.
-    pub(crate) fn address(&self) -> IpAddr {
-        self.address
+    /// Where the request comes from; the address is unspecified when it is not known.
+    pub(crate) fn origin(&self) -> Origin<'_> {
+        let name = self.head.headers().get(header::USER_AGENT);
+        Origin { address: self.address, user_agent: name.and_then(|name| name.to_str().ok()) }
     }
 
     pub(crate) fn authenticator(&self) -> &dyn Authenticator {

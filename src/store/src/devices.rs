@@ -83,6 +83,8 @@ pub struct LastSeen {
     pub at: MilliSecondsSinceUnixEpoch,
     /// From where, if that is known.
     pub address: Option<IpAddr>,
+    /// What the client called itself.
+    pub user_agent: Option<String>,
 }
 
 /// Whose a token is.

@@ -7,6 +7,7 @@ use rooms::Rooms;
 use ruma::{MilliSecondsSinceUnixEpoch, OwnedDeviceId, UserId, api::error::ErrorKind};
 use serde::Serialize;
 use serde_json::{Value, json};
+use store::LastSeen;
 
 use super::{Administrator, Answer, answer::endpoint};
 use crate::{Endpoints, MatrixError};
@@ -59,6 +60,7 @@ struct Row<'a> {
     user_id: &'a UserId,
     display_name: Option<String>,
     last_seen_ip: Option<String>,
+    last_seen_user_agent: Option<String>,
     last_seen_ts: Option<MilliSecondsSinceUnixEpoch>,
     dehydrated: bool,
 }
@@ -71,6 +73,7 @@ impl<'a> Row<'a> {
             user_id,
             display_name: device.display_name,
             last_seen_ip: seen.as_ref().and_then(|seen| Some(seen.address?.to_string())),
+            last_seen_user_agent: seen.as_ref().and_then(|seen| seen.user_agent.clone()),
             last_seen_ts: seen.map(|seen| seen.at),
             dehydrated: false,
         }
@@ -98,7 +101,10 @@ impl Whereabouts {
             let connections: Vec<Value> = device
                 .last_seen
                 .iter()
-                .map(|seen| json!({ "ip": seen.address, "last_seen": seen.at, "user_agent": null }))
+                .map(|seen| {
+                    let LastSeen { at, address, user_agent } = seen;
+                    json!({ "ip": address, "last_seen": at, "user_agent": user_agent })
+                })
                 .collect();
             let sessions = json!({ "sessions": [{ "connections": connections }] });
             found.insert(device.id.to_string(), sessions);

@@ -58,6 +58,8 @@ struct WhoisConnection {
     #[serde(skip_serializing_if = "Option::is_none")]
     ip: Option<String>,
     last_seen: MilliSecondsSinceUnixEpoch,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<String>,
 }
 
 impl ServerAdministration {
@@ -76,6 +78,7 @@ impl ServerAdministration {
             let connections = device.last_seen.map(|seen| WhoisConnection {
                 ip: seen.address.map(|address| address.to_string()),
                 last_seen: seen.at,
+                user_agent: seen.user_agent,
             });
             let session = WhoisSession { connections: connections.into_iter().collect() };
             (device.id, WhoisDevice { sessions: vec![session] })

@@ -1,8 +1,8 @@
 //! An edge whose handlers echo what they were asked.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use accounts::{Restrictions, Role, Session, UserKind};
+use accounts::{Origin, Restrictions, Role, Session, UserKind};
 use api::{
     Authenticator, Edge, EdgeBuilder, Endpoints, Limits, Logout, MatrixError, Proxies, RateClass,
     RateLimits, Rates, Requester, Resource, Settings, client::LoginRequest,
@@ -38,7 +38,7 @@ impl Authenticator for OneToken {
     fn session<'a>(
         &'a self,
         token: &'a str,
-        _: IpAddr,
+        _: Origin<'a>,
     ) -> BoxFuture<'a, Result<Arc<Session>, MatrixError>> {
         Box::pin(async move {
             if token != "token" {
