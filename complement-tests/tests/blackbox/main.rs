@@ -50,5 +50,6 @@ mod sync;
 mod typing;
 mod upgrades;
 mod user_directory;
+mod user_redaction;
 mod versions;
 mod well_known;

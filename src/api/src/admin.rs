@@ -6,6 +6,7 @@ mod deletion;
 mod devices;
 mod history;
 mod paging;
+mod redaction;
 mod registration_tokens;
 mod reports;
 mod rooms;
@@ -44,6 +45,7 @@ pub fn endpoints(
         .with(rooms::endpoints(admin_rooms))
         .with(deletion::endpoints(rooms.clone()))
         .with(history::endpoints(rooms.clone()))
+        .with(redaction::endpoints(rooms.clone()))
         .with(registration_tokens::endpoints(accounts))
         .with(reports::endpoints(Endpoints::new(rooms)))
         .with(server_notices::endpoints(notices))

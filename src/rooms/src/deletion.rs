@@ -15,8 +15,8 @@ use crate::{CreateRoom, Invitation, MembershipChange, Message, Preset, RoomError
 /// How many members, events or rows are looked at at once.
 const SLICE: usize = 64;
 
-/// How many of those who left are told of.
-const MAX_TOLD: usize = 200;
+/// Bytes of the names in each list of what was done. What does not fit is not told.
+const MAX_TOLD: usize = 16 * 1024;
 
 /// How often members who came meanwhile are put out again.
 const ATTEMPTS: usize = 8;
@@ -27,13 +27,14 @@ const MESSAGE: &str = "deletion";
 impl Rooms {
     /// Does the work of a deletion, and notes in the task how far it is.
     pub(crate) async fn delete_room(&self, task: &mut OpenTask) -> Result<(), RoomError> {
-        let room_id = task.record.room_id.clone();
+        let Some(room_id) = task.record.subject.room_id() else { return Ok(()) };
+        let room_id = room_id.to_owned();
         let Some(room) = self.store().room_number(&room_id).await? else { return Ok(()) };
         for _ in 0..ATTEMPTS {
             if self.store().room_head(room).await?.is_some() {
                 self.make_successor(task).await?;
-                self.put_all_out(task, room).await?;
-                self.move_aliases(task).await?;
+                self.put_all_out(task, &room_id, room).await?;
+                self.move_aliases(task, &room_id).await?;
             }
             match self.remove_room(&deletion(&task.record)?, room).await {
                 Err(RoomError::Store(StoreError::Conflict)) => {}
@@ -82,7 +83,12 @@ impl Rooms {
     }
 
     /// Has all members of this server leave, and come into the successor.
-    async fn put_all_out(&self, task: &mut OpenTask, room: RoomNumber) -> Result<(), RoomError> {
+    async fn put_all_out(
+        &self,
+        task: &mut OpenTask,
+        room_id: &RoomId,
+        room: RoomNumber,
+    ) -> Result<(), RoomError> {
         for membership in [Membership::Join, Membership::Invite, Membership::Knock] {
             let mut last = None;
             loop {
@@ -93,7 +99,7 @@ impl Rooms {
                 for member in members {
                     let Some(user) = self.store().user_id(member).await? else { continue };
                     if user.server_name() == self.server_name() {
-                        self.put_out(&mut deletion, &task.record.room_id, user).await?;
+                        self.put_out(&mut deletion, room_id, user).await?;
                     }
                 }
                 self.note_deletion(task, deletion).await?;
@@ -114,7 +120,7 @@ impl Rooms {
             Err(error @ (RoomError::Store(_) | RoomError::Busy)) => return Err(error),
             Err(error) => {
                 tracing::warn!(%user, %room_id, %error, "a user cannot be made to leave a room");
-                if deletion.failed.len() < MAX_TOLD && !deletion.failed.contains(&user) {
+                if has_place(&deletion.failed) && !deletion.failed.contains(&user) {
                     deletion.failed.push(user);
                 }
                 return Ok(());
@@ -127,20 +133,20 @@ impl Rooms {
                 tracing::warn!(%user, %new_room, %error, "a user cannot be put into a room");
             }
         }
-        if deletion.kicked.len() < MAX_TOLD && !deletion.kicked.contains(&user) {
+        if has_place(&deletion.kicked) && !deletion.kicked.contains(&user) {
             deletion.kicked.push(user);
         }
         Ok(())
     }
 
     /// Has the room's aliases lead to the successor; without one, those of a room that is removed go with it.
-    async fn move_aliases(&self, task: &mut OpenTask) -> Result<(), RoomError> {
+    async fn move_aliases(&self, task: &mut OpenTask, room_id: &RoomId) -> Result<(), RoomError> {
         let mut deletion = deletion(&task.record)?;
         if deletion.new_room.is_none() && deletion.removal == Removal::No {
             return Ok(());
         }
         loop {
-            let aliases = self.store().aliases_of(&task.record.room_id, SLICE).await?;
+            let aliases = self.store().aliases_of(room_id, SLICE).await?;
             if aliases.is_empty() {
                 return Ok(());
             }
@@ -150,7 +156,7 @@ impl Rooms {
                 batch.delete_alias(alias, &record)?;
                 if let Some(new_room) = &deletion.new_room {
                     batch.repoint_alias(alias, new_room, &record)?;
-                    if deletion.aliases.len() < MAX_TOLD {
+                    if has_place(&deletion.aliases) {
                         deletion.aliases.push(alias.clone());
                     }
                 }
@@ -243,10 +249,16 @@ impl Rooms {
     }
 }
 
+fn has_place(told: &[impl AsRef<str>]) -> bool {
+    told.iter().map(|name| name.as_ref().len()).sum::<usize>() < MAX_TOLD
+}
+
 fn deletion(task: &TaskRecord) -> Result<RoomDeletion, RoomError> {
     match &task.work {
         Work::Deletion(deletion) => Ok(deletion.clone()),
-        Work::HistoryPurge(_) => Err(RoomError::Damaged("the task deletes no room".to_owned())),
+        Work::HistoryPurge(_) | Work::UserRedaction(_) => {
+            Err(RoomError::Damaged("the task deletes no room".to_owned()))
+        }
     }
 }
 

@@ -72,9 +72,9 @@ pub enum RoomError {
     /// What a redacted event said is gone.
     #[error("the content of this event was redacted and is erased")]
     ContentErased(std::time::Duration),
-    /// There is other long work on the room.
-    #[error("there is a deletion or purge of {0} under way")]
-    TaskOpen(OwnedRoomId),
+    /// There is other long work on the room or user.
+    #[error("other work on the same is under way")]
+    TaskOpen,
     /// No event is old enough.
     #[error("there is no event to be removed")]
     NothingToPurge,

@@ -7,7 +7,7 @@ use ruma::events::TimelineEventType;
 use ruma::{EventId, MilliSecondsSinceUnixEpoch, RoomId};
 use store::{
     Batch, Direction, EventNumber, Extremity, HistoryPurge, LocalEvents, RoomNumber, StateRoot,
-    TaskRecord, TimelinePosition, Work,
+    TaskRecord, TaskSubject, TimelinePosition, Work,
 };
 
 use crate::relations::Relation;
@@ -48,7 +48,7 @@ impl Rooms {
             }
         };
         let purge = HistoryPurge { before, local, reached: TimelinePosition::MIN };
-        self.order(room_id, Work::HistoryPurge(purge)).await
+        self.order(TaskSubject::Room(room_id.to_owned()), Work::HistoryPurge(purge)).await
     }
 
     /// Where a room's events begin to be of a time or newer; `None` when its first event is. Timelines are mostly in the
@@ -82,9 +82,8 @@ impl Rooms {
 
     /// Does the work of a history purge, and notes in the task how far it is.
     pub(crate) async fn purge_history(&self, task: &mut OpenTask) -> Result<(), RoomError> {
-        let Some(room) = self.store().room_number(&task.record.room_id).await? else {
-            return Ok(());
-        };
+        let Some(room_id) = task.record.subject.room_id() else { return Ok(()) };
+        let Some(room) = self.store().room_number(room_id).await? else { return Ok(()) };
         loop {
             let Work::HistoryPurge(purge) = task.record.work.clone() else { return Ok(()) };
             let Some(head) = self.store().room_head(room).await? else { return Ok(()) };

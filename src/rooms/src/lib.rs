@@ -53,6 +53,7 @@ pub mod tokens;
 pub mod typing;
 mod upgrade;
 mod user_directory;
+mod user_redaction;
 mod visibility;
 
 pub use blocking::Block;

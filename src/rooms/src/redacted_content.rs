@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use protocol::redaction;
-use ruma::UserId;
+use ruma::{EventId, UserId};
+use serde_json::value::RawValue;
 use store::{Batch, EventNumber, RedactedEvent, StoreError};
 
 use crate::{EventShape, RoomError, Rooms, StoredEvent, Viewer};
@@ -97,7 +98,7 @@ impl Rooms {
         viewer: Viewer<'_>,
         event: &StoredEvent,
         asker: Asker,
-    ) -> Result<Box<serde_json::value::RawValue>, RoomError> {
+    ) -> Result<Box<RawValue>, RoomError> {
         let room = event.record.room;
         if asker == Asker::Member && !self.is_moderator(viewer.user_id, room).await? {
             let reason = "you may not see redacted events of this room";
@@ -117,6 +118,25 @@ impl Rooms {
             return Err(RoomError::ContentErased(self.settings().redacted_retention));
         }
         self.original_event(viewer, event).await
+    }
+
+    /// An event of any room as an administrator sees it: with what it said before it was redacted, if that is still
+    /// there. Fails with [`RoomError::UnknownEvent`].
+    pub async fn event_for_administrator(
+        &self,
+        admin: &UserId,
+        event_id: &EventId,
+    ) -> Result<Box<RawValue>, RoomError> {
+        let unknown = || RoomError::UnknownEvent(event_id.to_owned());
+        let index = self.store().event_index(event_id).await?.ok_or_else(unknown)?;
+        let event = self.event(index.number).await?;
+        let viewer = Viewer { user_id: admin, device_id: None };
+        match self.unredacted_event(viewer, &event, Asker::Administrator).await {
+            Err(RoomError::ContentErased(_)) => {
+                self.client_event(viewer, &event, EventShape::Whole).await
+            }
+            outcome => outcome,
+        }
     }
 
     async fn is_moderator(

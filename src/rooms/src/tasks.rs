@@ -1,4 +1,4 @@
-//! Long work on rooms that administrators order. It is noted in the store before it begins, so it goes on after a
+//! Long work that administrators order. It is noted in the store before it begins, so it goes on after a
 //! restart.
 
 use std::collections::HashSet;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use ruma::{MilliSecondsSinceUnixEpoch, RoomId};
-use store::{Batch, StoreError, TaskRecord, TaskState, Work};
+use store::{Batch, RedactionScope, StoreError, TaskRecord, TaskState, TaskSubject, Work};
 
 use crate::assembly::random_localpart;
 use crate::{RoomError, Rooms};
@@ -24,6 +24,12 @@ const REMEMBERED: Duration = Duration::from_hours(7 * 24);
 /// How long to wait before a task goes on for which the store failed.
 const PAUSE: Duration = Duration::from_secs(10);
 
+/// Bytes of the longest name and message of a successor, and of the longest reason of a redaction.
+const MAX_TEXT: usize = 8 * 1024;
+
+/// The most rooms that a redaction names.
+const MAX_ROOMS: usize = 100;
+
 /// A task at work.
 #[derive(Debug)]
 pub(crate) struct OpenTask {
@@ -32,14 +38,15 @@ pub(crate) struct OpenTask {
 }
 
 impl Rooms {
-    /// Orders work on a room and returns the task's ID. Fails with [`RoomError::TaskOpen`] while there is other work
-    /// on it.
-    #[tracing::instrument(skip_all, fields(%room_id))]
-    pub async fn order(&self, room_id: &RoomId, work: Work) -> Result<String, RoomError> {
+    /// Orders work and returns the task's ID. Fails with [`RoomError::TaskOpen`] while there is other work on its
+    /// subject.
+    #[tracing::instrument(skip_all, fields(?subject))]
+    pub async fn order(&self, subject: TaskSubject, work: Work) -> Result<String, RoomError> {
+        check_size(&work)?;
         self.forget_old_tasks().await?;
         let id = random_localpart();
         let at = self.clock().now();
-        let record = TaskRecord { room_id: room_id.to_owned(), work, state: TaskState::Open, at };
+        let record = TaskRecord { subject, work, state: TaskState::Open, at };
         let mut batch = Batch::new();
         batch.open_task(&id, &record)?;
         match self.store().commit(batch).await {
@@ -48,7 +55,7 @@ impl Rooms {
                 self.task_ordered().notify_one();
                 Ok(id)
             }
-            Err(StoreError::Conflict) => Err(RoomError::TaskOpen(room_id.to_owned())),
+            Err(StoreError::Conflict) => Err(RoomError::TaskOpen),
             Err(error) => Err(error.into()),
         }
     }
@@ -66,7 +73,9 @@ impl Rooms {
             let page = self.store().tasks(last.as_deref(), PAGE).await?;
             let is_last = page.len() < PAGE;
             last = page.last().map(|(id, _)| id.clone());
-            found.extend(page.into_iter().filter(|(_, task)| task.room_id == room_id));
+            found.extend(
+                page.into_iter().filter(|(_, task)| task.subject.room_id() == Some(room_id)),
+            );
             if is_last {
                 return Ok(found);
             }
@@ -133,6 +142,7 @@ impl Rooms {
         let outcome = match &task.record.work {
             Work::Deletion(_) => self.delete_room(&mut task).await,
             Work::HistoryPurge(_) => self.purge_history(&mut task).await,
+            Work::UserRedaction(_) => self.redact_user(&mut task).await,
         };
         let state = match outcome {
             Ok(()) => TaskState::Complete,
@@ -173,4 +183,29 @@ impl Rooms {
         }
         Ok(())
     }
+}
+
+/// A task has to fit one record, with what is noted of it later.
+fn check_size(work: &Work) -> Result<(), RoomError> {
+    let (text, rooms) = match work {
+        Work::Deletion(deletion) => {
+            let successor = deletion.successor.as_ref();
+            (successor.map_or(0, |room| room.name.len() + room.message.len()), 0)
+        }
+        Work::HistoryPurge(_) => (0, 0),
+        Work::UserRedaction(redaction) => {
+            let rooms = match &redaction.scope {
+                RedactionScope::Everywhere(_) => 0,
+                RedactionScope::Rooms(rooms) => rooms.len(),
+            };
+            (redaction.reason.as_ref().map_or(0, String::len), rooms)
+        }
+    };
+    if text > MAX_TEXT {
+        return Err(RoomError::TooLarge { field: "the text", limit: MAX_TEXT });
+    }
+    if rooms > MAX_ROOMS {
+        return Err(RoomError::TooLarge { field: "the list of rooms", limit: MAX_ROOMS });
+    }
+    Ok(())
 }

@@ -74,7 +74,8 @@ pub use state_trie::{CollectedNodes, StateChange, StateCollection, StateRoot};
 pub use store::{Observer, Store, Ticket};
 pub use table::Table;
 pub use tasks::{
-    HistoryPurge, LocalEvents, Removal, RoomDeletion, SuccessorRoom, TaskRecord, TaskState, Work,
+    HistoryPurge, LocalEvents, RedactionScope, Redactor, Removal, RoomDeletion, SuccessorRoom,
+    TaskRecord, TaskState, TaskSubject, UserRedaction, Work,
 };
 pub use transactions::TransactionKey;
 pub use transfer::{TransferError, export, import};

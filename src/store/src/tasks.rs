@@ -4,31 +4,59 @@
 //! | --- | --- | --- |
 //! | `task` | task ID | [`TaskRecord`] |
 //! | `open_task` | task ID | nothing |
-//! | `room_task` | room ID | the ID of the task that is at work on it |
+//! | `subject_task` | room or user ID | the ID of the task that is at work on it |
 //!
-//! A task is open until it is complete or failed. A room has one open task at most.
+//! A task is open until it is complete or failed. A room or user has one open task at most.
 
-use ruma::{MilliSecondsSinceUnixEpoch, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId};
+use ruma::{
+    MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::store::decode;
-use crate::{Batch, Direction, KeyRange, Store, StoreError, Table, TimelinePosition};
+use crate::{Batch, Direction, KeyRange, RoomNumber, Store, StoreError, Table, TimelinePosition};
 
 const TASK: Table = Table::new(36, "task");
 const OPEN_TASK: Table = Table::new(37, "open_task");
-const ROOM_TASK: Table = Table::new(38, "room_task");
+const SUBJECT_TASK: Table = Table::new(38, "subject_task");
 
-/// Work on a room, and how far it is.
+/// Long work, and how far it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRecord {
-    /// The room.
-    pub room_id: OwnedRoomId,
-    /// What is done to it.
+    /// What it is about.
+    pub subject: TaskSubject,
+    /// What is done.
     pub work: Work,
     /// How far it is.
     pub state: TaskState,
     /// When it was ordered or, once it has ended, when that was.
     pub at: MilliSecondsSinceUnixEpoch,
+}
+
+/// What a task is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TaskSubject {
+    /// A room.
+    Room(OwnedRoomId),
+    /// A user.
+    User(OwnedUserId),
+}
+
+impl TaskSubject {
+    /// The room, if it is one.
+    pub fn room_id(&self) -> Option<&RoomId> {
+        match self {
+            Self::Room(room_id) => Some(room_id),
+            Self::User(_) => None,
+        }
+    }
+
+    fn key(&self) -> &[u8] {
+        match self {
+            Self::Room(room_id) => room_id.as_bytes(),
+            Self::User(user_id) => user_id.as_bytes(),
+        }
+    }
 }
 
 /// How far a task is.
@@ -42,13 +70,56 @@ pub enum TaskState {
     Failed(String),
 }
 
-/// What is done to a room.
+/// What is done.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Work {
     /// Its members of this server leave, and it is removed.
     Deletion(RoomDeletion),
     /// Old events are removed.
     HistoryPurge(HistoryPurge),
+    /// What a user sent is redacted.
+    UserRedaction(UserRedaction),
+}
+
+/// What of a user's events is redacted, and how far that is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserRedaction {
+    /// The user.
+    pub user_id: OwnedUserId,
+    /// Where.
+    pub scope: RedactionScope,
+    /// Why.
+    pub reason: Option<String>,
+    /// How many events of each room, the newest first.
+    pub limit: usize,
+    /// Only events that were sent then or later.
+    pub after: Option<MilliSecondsSinceUnixEpoch>,
+    /// Only events that were sent then or earlier.
+    pub before: Option<MilliSecondsSinceUnixEpoch>,
+    /// In whose name.
+    pub redactor: Redactor,
+    /// How many events were redacted.
+    pub redacted: u64,
+    /// Events that could not be redacted, and why; not all, if they are many.
+    pub failed: Vec<(OwnedEventId, String)>,
+}
+
+/// In which rooms a user's events are redacted, as far as that is not done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RedactionScope {
+    /// In all that the user is in, after this one in order of room number.
+    Everywhere(Option<RoomNumber>),
+    /// In these, the last one next.
+    Rooms(Vec<OwnedRoomId>),
+}
+
+/// In whose name events are redacted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Redactor {
+    /// Of who sent them.
+    Sender,
+    /// Of an administrator, who must be able to in each room.
+    Administrator(OwnedUserId),
 }
 
 /// How a room is deleted, and what was done of that.
@@ -144,9 +215,9 @@ fn id_in(key: Vec<u8>) -> Result<String, StoreError> {
 }
 
 impl Batch {
-    /// Opens a task. Committing fails with [`StoreError::Conflict`] when the room has an open one.
+    /// Opens a task. Committing fails with [`StoreError::Conflict`] when its subject has an open one.
     pub fn open_task(&mut self, id: &str, task: &TaskRecord) -> Result<(), StoreError> {
-        self.insert_new(ROOM_TASK, task.room_id.as_bytes(), id)?;
+        self.insert_new(SUBJECT_TASK, task.subject.key(), id)?;
         self.insert_new(TASK, id, task)?;
         self.insert(OPEN_TASK, id, &())
     }
@@ -155,13 +226,9 @@ impl Batch {
     pub fn change_task(&mut self, id: &str, task: &TaskRecord) -> Result<(), StoreError> {
         if task.state != TaskState::Open {
             self.remove(OPEN_TASK, id);
-            self.close_room_task(&task.room_id);
+            self.remove(SUBJECT_TASK, task.subject.key());
         }
         self.insert(TASK, id, task)
-    }
-
-    fn close_room_task(&mut self, room_id: &RoomId) {
-        self.remove(ROOM_TASK, room_id.as_bytes());
     }
 
     /// Forgets a task that has ended.

@@ -4,7 +4,7 @@ use rooms::{Block, RoomError, Rooms};
 use ruma::{OwnedUserId, RoomId, api::error::ErrorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::{Removal, RoomDeletion, SuccessorRoom, TaskRecord, TaskState, Work};
+use store::{Removal, RoomDeletion, SuccessorRoom, TaskRecord, TaskState, TaskSubject, Work};
 
 use super::{Administrator, Answer, answer::endpoint};
 use crate::{Endpoints, MatrixError};
@@ -108,8 +108,9 @@ async fn order(
     if wish.block == Some(true) {
         rooms.block_room(admin.user_id(), room_id, Block::On).await?;
     }
-    match rooms.order(room_id, Work::Deletion(wish.deletion())).await {
-        Err(error @ RoomError::TaskOpen(_)) => {
+    let subject = TaskSubject::Room(room_id.to_owned());
+    match rooms.order(subject, Work::Deletion(wish.deletion())).await {
+        Err(error @ RoomError::TaskOpen) => {
             Err(MatrixError::bad_request(ErrorKind::Unknown, error.to_string()))
         }
         outcome => Ok(outcome?),
@@ -144,7 +145,7 @@ fn status_of(id: &str, task: &TaskRecord) -> Option<Value> {
     let Work::Deletion(deletion) = &task.work else { return None };
     let mut status = json!({
         "delete_id": id,
-        "room_id": task.room_id,
+        "room_id": task.subject.room_id(),
         "shutdown_room": shown(deletion),
     });
     match &task.state {

@@ -72,7 +72,7 @@ async fn order(
         _ => LocalEvents::Keep,
     };
     match rooms.order_history_purge(room_id, until, local).await {
-        Err(error @ RoomError::TaskOpen(_)) => {
+        Err(error @ RoomError::TaskOpen) => {
             Err(MatrixError::bad_request(ErrorKind::Unknown, error.to_string()))
         }
         outcome => Answer::new(&json!({ "purge_id": outcome? })),

@@ -40,7 +40,7 @@ impl From<RoomError> for MatrixError {
                 (StatusCode::BAD_REQUEST, ErrorKind::UnsupportedRoomVersion)
             }
             RoomError::AliasInUse(_) => (StatusCode::BAD_REQUEST, ErrorKind::RoomInUse),
-            RoomError::StillInRoom | RoomError::NoServerNotices | RoomError::TaskOpen(_) => {
+            RoomError::StillInRoom | RoomError::NoServerNotices | RoomError::TaskOpen => {
                 (StatusCode::BAD_REQUEST, ErrorKind::Unknown)
             }
             RoomError::AliasTaken(_) => (StatusCode::CONFLICT, ErrorKind::Unknown),
