@@ -60,7 +60,7 @@ async fn accounts_that_are_not_here_are_not_shown() {
 
 #[tokio::test]
 async fn administration_is_for_administrators() {
-    let (_, ada) = admin_and_ada().await;
+    let (admin, ada) = admin_and_ada().await;
     let body = json!({ "admin": true });
     let paths = [
         (Method::GET, user_path(&ada.user_id)),
@@ -71,7 +71,7 @@ async fn administration_is_for_administrators() {
         (Method::PUT, v1_path(&ada.user_id, "admin")),
         (Method::GET, v1_path(&ada.user_id, "joined_rooms")),
         (Method::POST, v1_path(&ada.user_id, "login")),
-        (Method::GET, format!("/_synapse/admin/v1/whois/{}", encoded(&ada.user_id))),
+        (Method::GET, format!("/_synapse/admin/v1/whois/{}", encoded(&admin.user_id))),
         (Method::POST, format!("/_synapse/admin/v1/reset_password/{}", encoded(&ada.user_id))),
         (Method::GET, format!("{}/devices", user_path(&ada.user_id))),
         (Method::POST, format!("{}/delete_devices", user_path(&ada.user_id))),
@@ -179,7 +179,9 @@ async fn accounts_are_listed_in_pages_and_filtered() {
     let mut backwards = names.clone();
     backwards.reverse();
     assert_eq!(list("dir=b").await.0, backwards);
-    assert_eq!(list("order_by=creation_ts").await.0[0], admin.user_id);
+    if !synapse_departs_from("accounts were made at a time of more than whole seconds") {
+        assert_eq!(list("order_by=creation_ts").await.0[0], admin.user_id);
+    }
     assert_eq!(list("order_by=admin&dir=b").await.0[0], admin.user_id);
     assert_eq!(list("name=ADA").await.0, names[..1]);
     assert_eq!(list("user_id=@bo").await.0, names[1..2]);
@@ -347,7 +349,9 @@ async fn rooms_of_a_user_are_told() {
     assert_eq!(joined, json!({ "joined_rooms": [stayed], "total": 1 }));
     let all = admin.get(&v1_path(&ada.user_id, "memberships")).await.expect_ok();
     assert_eq!(all["memberships"][&stayed], "join");
-    assert_eq!(all["memberships"][&left], "leave");
+    if !synapse_departs_from("a room is not forgotten with its last member") {
+        assert_eq!(all["memberships"][&left], "leave");
+    }
 }
 
 #[tokio::test]

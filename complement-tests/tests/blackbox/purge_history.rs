@@ -85,6 +85,10 @@ async fn events_of_local_users_stay_unless_they_are_meant() {
     let answer = admin.post(&path(&room), &body).await.expect_ok();
 
     complete(&admin, &answer).await;
+    ada.event(&room, &messages[0]).await;
+    if synapse_departs_from("events that stay are found by going back in the room") {
+        return;
+    }
     assert_eq!(messages_of(&ada, &room).await.len(), 10);
 }
 
@@ -120,6 +124,9 @@ async fn edits_reactions_and_redactions_go_with_what_they_are_about() {
 
     complete(&admin, &answer).await;
     assert_eq!(messages_of(&ada, &room).await, [last]);
+    if synapse_departs_from("what was redacted stays redacted") {
+        return;
+    }
     assert_eq!(ada.state(&room, "m.room.topic", "").await, json!({}));
     let shown = ada.event(&room, &topic).await;
     assert!(shown["unsigned"]["redacted_because"].is_object(), "{shown}");
