@@ -206,7 +206,7 @@ fn to_value(pdu: &Pdu, unsigned: Map<String, Value>) -> Result<Value, RoomError>
     parse(&serialise(pdu, EventShape::Whole, Some(unsigned))?)
 }
 
-fn serialise(
+pub(crate) fn serialise(
     pdu: &Pdu,
     shape: EventShape,
     unsigned: Option<Map<String, Value>>,

@@ -18,6 +18,7 @@ mod directory;
 mod erasure;
 mod error;
 mod event;
+mod first_sight;
 mod founding;
 mod guests;
 mod hierarchy;

@@ -85,6 +85,7 @@ impl Rooms {
         self.rewrites().fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         for event in events {
             self.event_cache().remove(&event);
+            self.first_sights().remove(&event);
         }
     }
 

@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use crate::cell::RoomCell;
 use crate::departures::Departures;
 use crate::event::{ByWeight, EventCache};
+use crate::first_sight::{self, FirstSights};
 use crate::presence::{Presence, Tracking};
 use crate::typing::Typing;
 use crate::user_directory::SearchableUsers;
@@ -69,6 +70,7 @@ struct Inner {
     events: EventCache,
     /// How often stored events were rewritten; who reads one meanwhile does not keep it.
     rewrites: AtomicU64,
+    first_sights: FirstSights,
     typing: Typing,
     /// Told when a task is ordered.
     task_ordered: Notify,
@@ -111,6 +113,7 @@ impl Rooms {
             cells,
             events,
             rewrites: AtomicU64::new(0),
+            first_sights: first_sight::cache(),
             typing,
             task_ordered: Notify::new(),
             task_changed: Notify::new(),
@@ -181,6 +184,10 @@ impl Rooms {
 
     pub(crate) fn rewrites(&self) -> &AtomicU64 {
         &self.0.rewrites
+    }
+
+    pub(crate) fn first_sights(&self) -> &FirstSights {
+        &self.0.first_sights
     }
 
     /// An event that is in memory already.

@@ -181,6 +181,17 @@ impl Store {
         self.names().state_keys.number_or_new(self, &name).await.map(StateKeyNumber)
     }
 
+    /// Whether a number stands for a state key of this event type.
+    pub async fn is_state_key_of(
+        &self,
+        number: StateKeyNumber,
+        kind: &StateEventType,
+    ) -> Result<bool, StoreError> {
+        let name = self.names().state_keys.name(self, number.0).await?;
+        let prefix = Key::new().text(&kind.to_string());
+        Ok(name.is_some_and(|name| name.starts_with(prefix.as_ref())))
+    }
+
     /// The event type and state key behind a number.
     pub async fn state_key(
         &self,

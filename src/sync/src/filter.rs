@@ -80,6 +80,17 @@ impl<'a> EventFilter<'a> {
             && self.covers_url(event)
     }
 
+    /// Whether every event passes.
+    pub(crate) fn covers_all(&self) -> bool {
+        let filter = self.filter;
+        self.covers_room
+            && filter.types.is_none()
+            && filter.senders.is_none()
+            && filter.not_types.is_empty()
+            && filter.not_senders.is_empty()
+            && filter.url_filter.is_none()
+    }
+
     fn covers_url(&self, event: &Pdu) -> bool {
         #[derive(Deserialize)]
         struct Content {

@@ -1,23 +1,17 @@
 //! Rooms that the reader is in.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
-use rooms::{RoomError, StoredEvent};
+use rooms::RoomError;
 use ruma::api::client::sync::sync_events::UnreadNotificationsCount;
-use ruma::api::client::sync::sync_events::v3::{
-    Ephemeral, JoinedRoom, RoomSummary, State, StateEvents, Timeline as ClientTimeline,
-};
-use ruma::events::{AnySyncStateEvent, StateEventType, TimelineEventType};
-use ruma::serde::Raw;
+use ruma::api::client::sync::sync_events::v3::{Ephemeral, JoinedRoom, Timeline as ClientTimeline};
+use ruma::events::TimelineEventType;
 use ruma::{RoomId, UInt};
-use store::{EventNumber, RoomMembership, StateRoot, StreamPosition, TimelinePosition};
+use store::{RoomMembership, StreamPosition, TimelinePosition};
 
+use crate::client_state::Around;
 use crate::filter::EventFilter;
 use crate::heads::RoomChanges;
-use crate::lazy_members::DeviceMemory;
-use crate::reader::{Passes, Reader, RedundantMembers};
-use crate::state::{self, Known, Members, NeededState, Place};
+use crate::reader::{Passes, Reader};
+use crate::state::{self, Known, Members, NeededState};
 use crate::timeline::{self, Stretch, Timeline};
 use crate::unread::{Counted, Counts};
 use crate::v2::Extent;
@@ -56,8 +50,8 @@ impl Reader<'_> {
             answer.summary =
                 summary::of_room(&self.sync.0.rooms, membership.room, self.user).await?;
         }
-        answer.state =
-            self.client_state(room_id, stretch, &timeline, state, &answer.summary, known).await?;
+        let around = Around { room_id, stretch, timeline: &timeline, known };
+        answer.state = self.client_state(around, state, &answer.summary).await?;
         answer.timeline = self.client_timeline(&timeline, start).await?;
         if answer.is_empty() && !is_whole && !self.has_read_on(&room).await? {
             return Ok(None);
@@ -111,93 +105,6 @@ impl Reader<'_> {
         let members = if self.lazy_members().is_some() { Members::Lazy } else { Members::All };
         let what = (known, self.request.place, members);
         state::needed(&self.sync.0.rooms, stretch, timeline, what).await
-    }
-
-    /// The state as events, with the members that are needed.
-    pub(crate) async fn client_state(
-        &self,
-        room_id: &RoomId,
-        stretch: Stretch,
-        timeline: &Timeline,
-        state: NeededState,
-        summary: &RoomSummary,
-        known: Known,
-    ) -> Result<State, SyncError> {
-        let filter = EventFilter::new(&self.request.filter.room.state, room_id);
-        let mut events: Vec<Raw<AnySyncStateEvent>> = Vec::new();
-        for event in state.events.iter().filter(|event| filter.covers(&event.pdu)) {
-            events.push(self.event(event).await?);
-        }
-        if let Some((redundant, root)) = self.lazy_members().zip(state.root) {
-            let pdus = timeline.events.iter().map(|placed| &placed.event.pdu);
-            let mut wanted: BTreeSet<&str> = pdus.clone().map(|pdu| pdu.sender.as_str()).collect();
-            wanted.extend(summary.heroes.iter().map(|hero| hero.as_str()));
-            if known == Known::Nothing {
-                wanted.insert(self.request.user_id.as_str());
-            }
-            if self.request.place == Place::AfterTimeline {
-                // The client takes no state from the timeline.
-                let members = pdus.filter(|pdu| pdu.kind == TimelineEventType::RoomMember);
-                wanted.extend(members.filter_map(|pdu| pdu.state_key.as_deref()));
-            }
-            for member in state.events.iter().filter_map(|event| member_of(event)) {
-                wanted.remove(member);
-            }
-            let redundant = match known {
-                Known::Nothing => RedundantMembers::Sent,
-                Known::BeforeStretch => redundant,
-            };
-            let members = Wanted { users: wanted, root, redundant };
-            events.extend(self.members(stretch, timeline, filter, members).await?);
-            let given = state.events.iter().filter(|event| member_of(event).is_some());
-            self.note_sent(given.map(|event| event.number));
-        }
-        let events = StateEvents::with_events(events);
-        Ok(match self.request.place {
-            Place::BeforeTimeline => State::Before(events),
-            Place::AfterTimeline => State::After(events),
-        })
-    }
-
-    /// The member events of some users, without those that the device has.
-    async fn members(
-        &self,
-        stretch: Stretch,
-        timeline: &Timeline,
-        filter: EventFilter<'_>,
-        wanted: Wanted<'_>,
-    ) -> Result<Vec<Raw<AnySyncStateEvent>>, SyncError> {
-        let rooms = &self.sync.0.rooms;
-        let memory = self.sent_members();
-        let mut events = Vec::new();
-        let mut sent = Vec::new();
-        for user in wanted.users {
-            let kind = StateEventType::RoomMember;
-            let event = rooms.state_at(stretch.room, wanted.root, &kind, user).await?;
-            let Some(event) = event.filter(|event| filter.covers(&event.pdu)) else { continue };
-            if wanted.redundant == RedundantMembers::LeftOut && memory.has(event.number, self.since)
-            {
-                continue;
-            }
-            events.push(self.event(&event).await?);
-            sent.push(event.number);
-        }
-        let in_timeline = timeline.events.iter().map(|placed| &placed.event);
-        sent.extend(
-            in_timeline
-                .filter(|event| event.pdu.kind == TimelineEventType::RoomMember)
-                .map(|event| event.number),
-        );
-        self.note_sent(sent);
-        Ok(events)
-    }
-
-    fn sent_members(&self) -> Arc<DeviceMemory> {
-        self.sync.0.sent_members.of(self.user, self.request.device_id)
-    }
-
-    fn note_sent(&self, events: impl IntoIterator<Item = EventNumber>) {
-        self.sent_members().note(events, self.until);
     }
 
     pub(crate) async fn client_timeline(
@@ -296,19 +203,6 @@ pub(crate) enum Start {
     OfEvents,
 }
 
-/// Whose member events are needed.
-struct Wanted<'a> {
-    users: BTreeSet<&'a str>,
-    root: StateRoot,
-    redundant: RedundantMembers,
-}
-
-/// Whose membership an event of a state is.
-fn member_of(event: &StoredEvent) -> Option<&str> {
-    let is_member = event.pdu.kind == TimelineEventType::RoomMember;
-    event.pdu.state_key.as_deref().filter(|_| is_member)
-}
-
 fn client_counts(counts: Counts) -> UnreadNotificationsCount {
     let mut answer = UnreadNotificationsCount::new();
     answer.notification_count = Some(UInt::new_saturating(counts.notifications));
@@ -319,7 +213,7 @@ fn client_counts(counts: Counts) -> UnreadNotificationsCount {
 /// Whether the room's name, or what stands in for one, may have changed.
 fn names_the_room(timeline: &Timeline, state: &NeededState) -> bool {
     let in_timeline = timeline.events.iter().map(|placed| &placed.event);
-    in_timeline.chain(&timeline.passed_over).chain(&state.events).any(|event| {
+    in_timeline.chain(&timeline.passed_over).chain(state.changes()).any(|event| {
         event.pdu.state_key.is_some()
             && matches!(
                 event.pdu.kind,

@@ -9,6 +9,7 @@ use ruma::events::room::member::{MembershipState, RoomMemberEventContent};
 use store::{RoomMembership, TimelinePosition};
 
 use crate::SyncError;
+use crate::client_state::Around;
 use crate::filter::EventFilter;
 use crate::joined::Start;
 use crate::reader::{Passes, Reader};
@@ -59,8 +60,8 @@ impl Reader<'_> {
         };
         let state = self.needed_state(stretch, &timeline, known).await?;
         let nobody = RoomSummary::new();
-        answer.state =
-            self.client_state(room_id, stretch, &timeline, state, &nobody, known).await?;
+        let around = Around { room_id, stretch, timeline: &timeline, known };
+        answer.state = self.client_state(around, state, &nobody).await?;
         answer.timeline = self.client_timeline(&timeline, Start::Always).await?;
         Ok(answer)
     }

@@ -3,6 +3,7 @@
 //! [`Sync`] answers "what changed for this user between two positions, in these rooms" from where each room and user
 //! last changed, kept in memory, and from the store's indexes. `/sync` is the first view of it.
 
+mod client_state;
 mod ephemeral;
 mod event_fields;
 mod feed;

@@ -12,7 +12,7 @@ use ruma::serde::Raw;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId, UInt};
 use serde_json::value::RawValue;
 use store::{
-    AccountData, Forgotten, Membership, RoomMembership, RoomNumber, StreamPosition,
+    AccountData, EventNumber, Forgotten, Membership, RoomMembership, RoomNumber, StreamPosition,
     TimelinePosition, UserNumber,
 };
 
@@ -247,6 +247,21 @@ impl<'a> Reader<'a> {
         }
         keep_last(&mut data.events, self.request.filter.room.account_data.limit);
         Ok(data)
+    }
+
+    /// A state event of a room that the reader sees for the first time.
+    pub(crate) async fn event_at_first_sight<T>(
+        &self,
+        number: EventNumber,
+    ) -> Result<Raw<T>, SyncError> {
+        let SyncRequest { user_id, device_id, filter, .. } = self.request;
+        let rooms = &self.sync.0.rooms;
+        if self.fields.is_some() || filter.event_format != EventFormat::Client {
+            return self.event(&*rooms.event(number).await?).await;
+        }
+        let viewer = Viewer { user_id, device_id: Some(device_id) };
+        let event = rooms.event_at_first_sight(viewer, number).await?;
+        Ok(Raw::from_json((*event).to_owned()))
     }
 
     /// An event of a room as the reader sees it.

@@ -32,8 +32,27 @@ pub enum Place {
 pub(crate) struct NeededState {
     /// The whole state there; `None` when nothing in the stretch makes it worth looking.
     pub(crate) root: Option<StateRoot>,
-    /// Its events that the reader is to get.
-    pub(crate) events: Vec<Arc<StoredEvent>>,
+    /// Its events that the reader is to get, in the order in which they were numbered: creation first.
+    pub(crate) events: NeededEvents,
+}
+
+/// Events of a state.
+#[derive(Debug)]
+pub(crate) enum NeededEvents {
+    /// Those of a state that the reader does not know: there may be very many, and they need not be read to be sent.
+    Whole(Vec<EventNumber>),
+    /// Those that changed in a state that they know.
+    Changes(Vec<Arc<StoredEvent>>),
+}
+
+impl NeededState {
+    /// The events that changed in a state that the reader knows.
+    pub(crate) fn changes(&self) -> &[Arc<StoredEvent>] {
+        match &self.events {
+            NeededEvents::Whole(_) => &[],
+            NeededEvents::Changes(events) => events,
+        }
+    }
 }
 
 /// Which member events are wanted.
@@ -81,23 +100,21 @@ pub(crate) async fn needed(
     if place == Place::BeforeTimeline {
         stand_in(rooms, timeline, &mut events).await?;
     }
-    let mut numbers: Vec<_> = events.into_iter().collect();
-    // Events come in the order in which they were numbered: creation first.
-    numbers.sort_unstable_by_key(|(_, event)| *event);
-    let mut found = Vec::with_capacity(numbers.len());
-    for (key, number) in numbers {
+    let mut keyed: Vec<_> = events.into_iter().collect();
+    keyed.sort_unstable_by_key(|(_, event)| *event);
+    let mut numbers = Vec::with_capacity(keyed.len());
+    for (key, number) in keyed {
         let leaves_out = members == Members::Lazy && known == Known::Nothing;
-        if leaves_out && is_member(rooms, key).await? {
-            continue;
+        let kind = &StateEventType::RoomMember;
+        if !leaves_out || !rooms.store().is_state_key_of(key, kind).await? {
+            numbers.push(number);
         }
-        found.push(rooms.event(number).await?);
     }
-    Ok(NeededState { root, events: found })
-}
-
-async fn is_member(rooms: &Rooms, key: StateKeyNumber) -> Result<bool, RoomError> {
-    let name = rooms.store().state_key(key).await?;
-    Ok(name.is_some_and(|(kind, _)| kind == StateEventType::RoomMember))
+    let events = match known {
+        Known::Nothing => NeededEvents::Whole(numbers),
+        Known::BeforeStretch => NeededEvents::Changes(rooms.events(numbers).await?),
+    };
+    Ok(NeededState { root, events })
 }
 
 /// Adds the events that were kept out of the timeline.

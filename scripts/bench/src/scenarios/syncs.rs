@@ -64,15 +64,12 @@ impl Bench {
     /// A user in many rooms, in each of which the same many others are too.
     async fn move_in(&self) -> Outcome<Mutex<User>> {
         let mut user = self.homeserver.user().await?;
-        let mut rooms = Vec::new();
-        for _ in 0..self.sizes.rooms {
-            rooms.push(user.create_room().await?);
-        }
         let mut others = self.homeserver.users(self.sizes.room_members.saturating_sub(1)).await?;
-        for room in &rooms {
-            join_all(&mut others, room).await?;
+        for _ in 0..self.sizes.rooms {
+            let room = user.create_room().await?;
+            join_all(&mut others, &room).await?;
             for (number, other) in others.iter_mut().take(MESSAGES_PER_ROOM).enumerate() {
-                other.send(room, &format!("message {number}")).await?;
+                other.send(&room, &format!("message {number}")).await?;
             }
         }
         Ok(Mutex::new(user))
