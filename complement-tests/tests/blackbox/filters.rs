@@ -126,11 +126,11 @@ async fn account_data_is_filtered() {
     let ada = Server::start().await.register("ada").await;
     for kind in ["com.example.tea", "com.example.cake"] {
         let path = format!("/_matrix/client/v3/user/{}/account_data/{kind}", ada.user_id);
-        ada.put(&path, &json!({})).await.expect_ok();
+        ada.put(&path, &json!({ "sugar": 1 })).await.expect_ok();
     }
     let filter = json!({ "account_data": { "types": ["com.example.tea"] } }).to_string();
     let sync = sync_filtered(&ada, &filter).await;
-    let wanted = json!([{ "type": "com.example.tea", "content": {} }]);
+    let wanted = json!([{ "type": "com.example.tea", "content": { "sugar": 1 } }]);
     assert_eq!(sync["account_data"]["events"], wanted);
 }
 
@@ -205,7 +205,7 @@ async fn account_data_is_limited() {
     let ada = Server::start().await.register("ada").await;
     for kind in ["com.example.tea", "com.example.cake", "com.example.milk"] {
         let path = format!("/_matrix/client/v3/user/{}/account_data/{kind}", ada.user_id);
-        ada.put(&path, &json!({})).await.expect_ok();
+        ada.put(&path, &json!({ "sugar": 1 })).await.expect_ok();
     }
     if synapse_departs_from("limit: The maximum number of events to return.") {
         return;
