@@ -30,6 +30,7 @@ mod presence;
 mod profile;
 mod purge_history;
 mod push_rules;
+mod pushers;
 mod receipts;
 mod redacted_content;
 mod redaction;

@@ -102,7 +102,8 @@ impl Accounts {
         Err(StoreError::Conflict.into())
     }
 
-    /// Puts the deletion of a device into a batch, with the settings of it that clients keep as account data.
+    /// Puts the deletion of a device into a batch, with its pushers and the settings of it that clients keep as
+    /// account data.
     /// Spec: MSC3890.
     pub(crate) async fn put_device_deletion(
         &self,
@@ -112,6 +113,7 @@ impl Accounts {
         device: &DeviceRecord,
     ) -> Result<(), StoreError> {
         batch.delete_device(user, id, device)?;
+        self.put_pusher_deletion(batch, user, id).await?;
         for prefix in NOTIFICATION_SETTINGS {
             self.put_account_data_deletion(batch, user, &format!("{prefix}{id}")).await?;
         }

@@ -18,6 +18,7 @@ mod openid;
 mod passwords;
 mod profiles;
 mod push_rules;
+mod pushers;
 mod refresh;
 mod registration;
 mod registration_tokens;
@@ -48,6 +49,7 @@ pub use openid::OpenIdError;
 pub use passwords::{PasswordCost, PasswordError};
 pub use profiles::{ProfileError, PropagateProfile};
 pub use push_rules::{PushRuleError, RuleStatus};
+pub use pushers::{OtherPushers, PusherError};
 pub use refresh::RefreshError;
 pub use registration::{
     AfterRegistration, NewUser, Registered, RegistrationError, RegistrationForm,

@@ -13,6 +13,7 @@ pub mod openid;
 pub mod presence;
 pub mod profiles;
 pub mod push_rules;
+pub mod pushers;
 pub mod receipts;
 pub mod registration;
 pub mod reporting;

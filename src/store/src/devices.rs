@@ -189,6 +189,16 @@ impl Batch {
         Ok(())
     }
 
+    /// Makes the commit depend on a device being as it is.
+    pub fn expect_device(
+        &mut self,
+        user: UserNumber,
+        device_id: &DeviceId,
+        device: &DeviceRecord,
+    ) -> Result<(), StoreError> {
+        self.expect(DEVICE, key(user, device_id), Some(device))
+    }
+
     /// Notes that a device was seen. Committing fails with [`StoreError::Conflict`] when the device changed in
     /// between, so that nothing is written of one that was deleted.
     pub fn see_device(

@@ -27,6 +27,7 @@ mod overlay;
 mod position;
 mod profile_propagations;
 mod profiles;
+mod pushers;
 mod queue;
 #[doc(hidden)]
 pub mod raw;
@@ -62,6 +63,7 @@ pub use memberships::{Forgotten, Membership, MembershipChange, RoomMembership};
 pub use number::{EventNumber, RoomNumber, StateKeyNumber, UserNumber};
 pub use position::{StreamPosition, TimelinePosition};
 pub use profile_propagations::{MemberField, PendingPropagation, PropagateTo, Propagation};
+pub use pushers::{PusherKey, PusherRecord};
 pub use receipts::{Receipt, ReceiptKind, StoredReceipt};
 pub use redacted_events::RedactedEvent;
 pub use registration_tokens::RegistrationTokenRecord;

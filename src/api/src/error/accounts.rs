@@ -5,7 +5,7 @@ use std::time::Duration;
 use accounts::{
     AccountDataError, AdministrationError, AuthenticationError, DeactivationError, DeviceError,
     FilterError, InteractiveAuthError, LoginError, LoginTokenError, ModerationError, OpenIdError,
-    PasswordChangeError, PasswordError, ProfileError, PushRuleError, RefreshError,
+    PasswordChangeError, PasswordError, ProfileError, PushRuleError, PusherError, RefreshError,
     RegistrationError, RegistrationTokenError, SharedSecretError,
 };
 use http::StatusCode;
@@ -245,6 +245,22 @@ impl From<PushRuleError> for MatrixError {
             }
             PushRuleError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge),
             PushRuleError::Json(_) | PushRuleError::Store(_) => return Self::internal(&error),
+        };
+        Self::new(status, kind, error.to_string())
+    }
+}
+
+impl From<PusherError> for MatrixError {
+    fn from(error: PusherError) -> Self {
+        let (status, kind) = match &error {
+            PusherError::AppId
+            | PusherError::Pushkey
+            | PusherError::Gateway
+            | PusherError::Kind
+            | PusherError::TooMany => (StatusCode::BAD_REQUEST, ErrorKind::InvalidParam),
+            PusherError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge),
+            PusherError::LoggedOut => return Self::unknown_token(error.to_string(), Logout::Hard),
+            PusherError::Json(_) | PusherError::Store(_) => return Self::internal(&error),
         };
         Self::new(status, kind, error.to_string())
     }

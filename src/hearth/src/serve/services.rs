@@ -76,6 +76,7 @@ impl Services {
             .with(api::server::openid::endpoints(self.accounts.clone()))
             .with(client::profiles::endpoints(self.accounts.clone(), self.rooms.clone()))
             .with(client::push_rules::endpoints(self.accounts.clone()))
+            .with(client::pushers::endpoints(self.accounts.clone()))
             .with(client::registration::endpoints(self.accounts.clone()))
             .with(client::server_administration::endpoints(self.accounts.clone()))
             .with(client::sessions::endpoints(self.accounts.clone()))
