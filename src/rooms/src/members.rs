@@ -8,7 +8,7 @@ use store::{
     Batch, Direction, Forgotten, Membership, RoomNumber, StateRoot, TimelineEntry, TimelinePosition,
 };
 
-use crate::tokens::PaginationToken;
+use crate::tokens::PointInTime;
 use crate::{RoomError, Rooms, StoredEvent};
 
 /// How many members are read at once.
@@ -103,14 +103,14 @@ impl Rooms {
         Ok(events)
     }
 
-    /// The state of a room at the time of a token; `None` when that is before the reader could see any.
-    pub async fn state_at_token(
+    /// The state of a room at a time; `None` when that is before the reader could see any.
+    pub async fn state_at_time(
         &self,
         reader: &UserId,
         room: RoomNumber,
-        token: PaginationToken,
+        PointInTime(at): PointInTime,
     ) -> Result<Option<StateRoot>, RoomError> {
-        let before = TimelinePosition(token.0.0.saturating_add(1));
+        let before = TimelinePosition(at.0.saturating_add(1));
         let min = TimelinePosition::MIN;
         let last = self.store().timeline(room, min, before, Direction::Descending, 1).await?;
         let Some(TimelineEntry { position, event }) = last.first().copied() else {

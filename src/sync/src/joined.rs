@@ -1,6 +1,7 @@
 //! Rooms that the reader is in.
 
 use rooms::RoomError;
+use rooms::tokens::PrevBatch;
 use ruma::api::client::sync::sync_events::UnreadNotificationsCount;
 use ruma::api::client::sync::sync_events::v3::{Ephemeral, JoinedRoom, Timeline as ClientTimeline};
 use ruma::events::TimelineEventType;
@@ -120,7 +121,8 @@ impl Reader<'_> {
             answer.events.push(self.event(&placed.event).await?);
         }
         if answer.limited || start == Start::Always || !answer.events.is_empty() {
-            answer.prev_batch = Some(timeline.start.to_string());
+            let prev_batch = PrevBatch { place: timeline.start, as_of: self.until };
+            answer.prev_batch = Some(prev_batch.to_string());
         }
         Ok(answer)
     }

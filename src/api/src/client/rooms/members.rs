@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use rooms::{EventShape, Rooms};
+use rooms::tokens::PointInTime;
+use rooms::{EventShape, RoomError, Rooms};
 use ruma::api::client::membership::{get_member_events, joined_members};
 use ruma::api::error::DeserializationError;
 use ruma::api::{IncomingRequest, response};
@@ -10,7 +11,7 @@ use ruma::events::room::member::{MembershipState, RoomMemberEventContent};
 use ruma::{OwnedMxcUri, OwnedUserId};
 use serde::Serialize;
 
-use super::{token, typed, viewer};
+use super::{typed, viewer};
 use crate::stand_in::stand_in;
 use crate::{Endpoints, MatrixError, Requester};
 
@@ -25,7 +26,9 @@ async fn members(
 ) -> Result<get_member_events::v3::Response, MatrixError> {
     let (room, mut root) = rooms.visible_state(requester.user_id(), &request.room_id).await?;
     if let Some(at) = &request.at {
-        root = rooms.state_at_token(requester.user_id(), room, token(at)?).await?.unwrap_or(root);
+        let at = at.parse::<PointInTime>();
+        let at = at.map_err(|error| RoomError::InvalidParameter(error.to_string()))?;
+        root = rooms.state_at_time(requester.user_id(), room, at).await?.unwrap_or(root);
     }
     let wanted = |membership: &MembershipState| {
         request.membership.as_ref().is_none_or(|wanted| wanted == membership)
