@@ -39,6 +39,7 @@ async fn a_room_is_shown_to_administrators_who_are_not_in_it() {
     assert_eq!(shown["history_visibility"], "shared");
     assert_eq!(shown["encryption"], Value::Null);
     assert_eq!(shown["federatable"], true);
+    assert_eq!(shown["public"], false);
     assert_eq!(shown["room_type"], Value::Null);
     assert_eq!(shown["forgotten"], false);
     let members = admin.get(&path(&room, "/members")).await.expect_ok();

@@ -168,3 +168,20 @@ async fn a_deletion_goes_on_after_a_crash() {
     admin.get(&details).await.expect_error(404, "M_NOT_FOUND");
     ada.sync().await;
 }
+
+#[tokio::test]
+async fn a_deleted_room_is_off_the_directory() {
+    let (admin, ada, _, room) = kitchen().await;
+    let list = format!("/_matrix/client/v3/directory/list/room/{}", encoded(&room));
+    ada.put(&list, &json!({ "visibility": "public" })).await.expect_ok();
+    let name = unique("deleted");
+    ada.set_state(&room, "m.room.name", "", &json!({ "name": name })).await;
+    let search = json!({ "filter": { "generic_search_term": name } });
+    let path = "/_matrix/client/v3/publicRooms";
+    assert_eq!(ada.post(path, &search).await.expect_ok()["chunk"][0]["room_id"], room.as_str());
+
+    let answer = delete_with(&admin, &v2_path(&room), &json!({})).await.expect_ok();
+
+    ended(&admin, &answer["delete_id"]).await;
+    assert_eq!(ada.post(path, &search).await.expect_ok()["chunk"], json!([]));
+}

@@ -6,7 +6,7 @@ use protocol::redaction;
 use ruma::events::StateEventType;
 use ruma::{OwnedRoomId, RoomId, RoomVersionId};
 use serde_json::{Map, Value};
-use store::{Direction, Forgotten, Membership, RoomHead, RoomNumber, StateRoot};
+use store::{Direction, Forgotten, Membership, Publication, RoomHead, RoomNumber, StateRoot};
 
 use crate::{Excerpt, RoomError, Rooms};
 
@@ -24,6 +24,8 @@ pub struct RoomDetails {
     pub joined: u64,
     /// How many of them are of this server.
     pub joined_local: usize,
+    /// Whether it is in the directory.
+    pub publication: Publication,
     /// How many state events it has.
     pub state_events: u64,
     /// Who made it.
@@ -212,6 +214,7 @@ impl Rooms {
             room_id,
             version: head.version.clone(),
             joined: head.joined,
+            publication: head.publication,
             joined_local: self.local_members(room).await?,
             state_events: self.store().state_size(room, head.state).await?,
             creator,

@@ -11,6 +11,7 @@ use ruma::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use store::Publication;
 
 use super::{Administrator, Answer, answer::endpoint, paging::Page};
 use crate::{Endpoints, MatrixError};
@@ -123,6 +124,7 @@ struct Row {
     creator: Option<String>,
     encryption: Option<String>,
     federatable: bool,
+    public: bool,
     join_rules: Option<String>,
     guest_access: Option<String>,
     history_visibility: Option<String>,
@@ -156,6 +158,7 @@ impl From<RoomDetails> for Row {
             creator: room.creator,
             encryption: state.encryption,
             federatable: state.federatable,
+            public: room.publication == Publication::Published,
             join_rules: state.join_rules,
             guest_access: state.guest_access,
             history_visibility: state.history_visibility,
