@@ -334,6 +334,13 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn rooms_that_are_made_alike_at_one_time_are_not_the_same_room() {
+        let rooms = rooms_on_memory_store().await;
+        let make = || rooms.create_room(ada(), wish(Preset::PublicChat, RoomVersionId::V12));
+        assert_ne!(make().await.unwrap(), make().await.unwrap());
+    }
+
+    #[tokio::test]
     async fn an_unknown_version_is_refused() {
         let rooms = rooms_on_memory_store().await;
         let version = RoomVersionId::try_from("org.example.99").unwrap();

@@ -238,8 +238,7 @@ mod tests {
     use crate::{MembershipChange, Preset};
 
     async fn published(rooms: &Rooms, name: &str) -> ruma::OwnedRoomId {
-        // Rooms of version 12 that are made alike at one time would be the same room.
-        let mut wish = wish(Preset::PublicChat, RoomVersionId::V11);
+        let mut wish = wish(Preset::PublicChat, RoomVersionId::V12);
         wish.name = Some(name.to_owned());
         wish.publication = Publication::Published;
         rooms.create_room(ada(), wish).await.unwrap()

@@ -6,7 +6,7 @@ use protocol::Pdu;
 use protocol::event_builder::{EventTemplate, build};
 use ruma::events::TimelineEventType;
 use ruma::room_version_rules::{EventIdFormatVersion, RoomIdFormatVersion, RoomVersionRules};
-use ruma::{OwnedRoomId, RoomId, RoomVersionId, UserId};
+use ruma::{MilliSecondsSinceUnixEpoch, OwnedRoomId, RoomId, RoomVersionId, UserId, uint};
 use serde_json::{Map, Value, json};
 use store::{Batch, Publication, StoreError};
 
@@ -34,7 +34,15 @@ impl Rooms {
         founding: Founding<'_>,
         also: impl FnOnce(&mut Batch, &RoomId) -> Result<(), StoreError>,
     ) -> Result<OwnedRoomId, RoomError> {
-        let (create, json) = self.build_create(&founding)?;
+        // Rooms of version 12 that are made alike at one time would be the same room.
+        let mut made_at = self.clock().now();
+        let (create, json) = loop {
+            let (create, json) = self.build_create(&founding, made_at)?;
+            if self.store().room_number(&create.room_id).await?.is_none() {
+                break (create, json);
+            }
+            made_at = MilliSecondsSinceUnixEpoch(made_at.get().saturating_add(uint!(1)));
+        };
         let Founding { creator, version, drafts, publication, .. } = founding;
         let room_id = create.room_id.clone();
         self.number_names(&drafts).await?;
@@ -50,12 +58,16 @@ impl Rooms {
         let (mut batch, ..) = assembly.finish().await?;
         also(&mut batch, &room_id)?;
         self.store().commit(batch).await?;
-        self.settle_in(creator, room).await?;
+        self.settle_in(creator, room).await;
         Ok(room_id)
     }
 
     /// The create event; from version 12 on it makes the room's ID.
-    fn build_create(&self, founding: &Founding<'_>) -> Result<(Arc<Pdu>, String), RoomError> {
+    fn build_create(
+        &self,
+        founding: &Founding<'_>,
+        made_at: MilliSecondsSinceUnixEpoch,
+    ) -> Result<(Arc<Pdu>, String), RoomError> {
         let Founding { creator, version, rules, create, .. } = founding;
         let room_id = match rules.room_id_format {
             RoomIdFormatVersion::V2 => None,
@@ -71,7 +83,7 @@ impl Rooms {
         let (kind, content) = (TimelineEventType::RoomCreate, raw(&Value::Object(content)));
         let mut template = EventTemplate::new(room_id, (*creator).to_owned(), kind, content);
         template.state_key = Some(String::new());
-        template.origin_server_ts = self.clock().now();
+        template.origin_server_ts = made_at;
         if rules.event_id_format == EventIdFormatVersion::V1 {
             template.id_localpart = Some(random_localpart());
         }

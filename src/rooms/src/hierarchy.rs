@@ -87,10 +87,10 @@ impl Rooms {
             if walked >= MAX_WALKED {
                 break;
             }
+            walked += 1;
             if !seen.insert(room_id.clone()) {
                 continue;
             }
-            walked += 1;
             let Some((room, summary)) = self.told_summary(Some(wanted.user), &room_id).await?
             else {
                 if depth == 0 {
@@ -105,6 +105,8 @@ impl Rooms {
             }
             if depth < max_depth {
                 ahead.extend(linked.iter().rev().map(|child| (child.room_id.clone(), depth + 1)));
+                // What is farther away than the walk may go is never looked at.
+                ahead.drain(..ahead.len().saturating_sub(MAX_WALKED));
             }
             if page.rooms.len() == wanted.limit {
                 page.next = Some(HierarchyToken { shown: passed, max_depth, children });

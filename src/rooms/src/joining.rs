@@ -85,7 +85,8 @@ impl Rooms {
         }
         drafts.push(member(user, user, &content));
         self.append(&cell, &drafts).await?;
-        self.settle_in(user, room).await
+        self.settle_in(user, room).await;
+        Ok(())
     }
 
     /// The invitation that was meant for whoever owns a third-party id, now that it is known who does.
@@ -122,20 +123,15 @@ impl Rooms {
     }
 
     /// What follows from membership events that were set as any other state.
-    pub(crate) async fn after_membership(
-        &self,
-        room: RoomNumber,
-        events: &[Arc<StoredEvent>],
-    ) -> Result<(), RoomError> {
+    pub(crate) async fn after_membership(&self, room: RoomNumber, events: &[Arc<StoredEvent>]) {
         for event in events {
             let user = event.pdu.state_key.as_deref().and_then(|user| UserId::parse(user).ok());
             match (user, of(&event.pdu)) {
-                (Some(user), Some(Membership::Join)) => self.settle_in(&user, room).await?,
+                (Some(user), Some(Membership::Join)) => self.settle_in(&user, room).await,
                 (Some(user), _) => self.typing().stop(room, &user),
                 (None, _) => {}
             }
         }
-        Ok(())
     }
 
     /// The content of a membership that is set as any other state, so that all rules are the room's own, with what the

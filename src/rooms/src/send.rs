@@ -120,7 +120,7 @@ impl Rooms {
         let draft = Draft::new(sender.to_owned(), kind, Some(state_key.to_owned()), content);
         let events = self.append(&cell, &[draft]).await?;
         if is_membership {
-            self.after_membership(cell.number, &events).await?;
+            self.after_membership(cell.number, &events).await;
         }
         self.note_activity(sender).await?;
         id_of_last(&events)

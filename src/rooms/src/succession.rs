@@ -25,8 +25,14 @@ struct Succession<'a> {
 
 impl Rooms {
     /// Gives a local user who came into a room what they had set for the room before it: push rules, tags, whether
-    /// it is a direct chat. What they set for the new room stays.
-    pub(crate) async fn settle_in(&self, user: &UserId, new: RoomNumber) -> Result<(), RoomError> {
+    /// it is a direct chat. What they set for the new room stays. They are in the room whatever becomes of it.
+    pub(crate) async fn settle_in(&self, user: &UserId, new: RoomNumber) {
+        if let Err(error) = self.inherit(user, new).await {
+            tracing::warn!(%user, room = %new, %error, "settings of the old room are not taken over");
+        }
+    }
+
+    async fn inherit(&self, user: &UserId, new: RoomNumber) -> Result<(), RoomError> {
         if user.server_name() != self.server_name() {
             return Ok(());
         }

@@ -100,7 +100,12 @@ impl From<DirectoryPage> for Listing {
 }
 
 pub(super) fn endpoints(endpoints: Endpoints<Rooms>) -> Endpoints<Rooms> {
-    endpoints.at(visibility).at(set_visibility).at(list).at(search)
+    endpoints
+        .feature("org.matrix.msc3827.stable")
+        .at(visibility)
+        .at(set_visibility)
+        .at(list)
+        .at(search)
 }
 
 async fn visibility(
