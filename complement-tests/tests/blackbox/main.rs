@@ -48,6 +48,7 @@ mod settings;
 mod spaces;
 mod state;
 mod sync;
+mod third_party_networks;
 mod typing;
 mod upgrades;
 mod user_directory;
