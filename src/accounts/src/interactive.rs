@@ -202,12 +202,16 @@ impl Accounts {
         self.0.interactive.find(session, self.now(), meant).is_some()
     }
 
-    /// Tries a stage apart from its request, which the client sends again when it is completed.
+    /// Tries a stage apart from its request, which the client sends again when it is completed. A password is none of
+    /// these stages: it must be the requester's, and who that is only the request says.
     /// Spec: client-server API, "Fallback".
     pub async fn try_stage(&self, auth: &AuthData) -> Result<StageOutcome, InteractiveAuthError> {
         let (Some(id), Some(stage)) = (auth.session(), auth.auth_type()) else {
             return Ok(StageOutcome::UnknownSession);
         };
+        if stage == AuthType::Password {
+            return Ok(StageOutcome::UnknownSession);
+        }
         let meant = |session: &InteractiveSession| session.stages.contains(&stage);
         let Some(session) = self.0.interactive.find(id, self.now(), meant) else {
             return Ok(StageOutcome::UnknownSession);
@@ -421,6 +425,23 @@ mod tests {
 
         let late = accounts.try_stage(&dummy(Some(session))).await.unwrap();
         assert_eq!(late, StageOutcome::UnknownSession);
+    }
+
+    #[tokio::test]
+    async fn a_password_does_not_count_apart_from_its_request() {
+        let (accounts, _) = accounts().await;
+        let ada = accounts.with_user("ada").await;
+        accounts.with_user("bo").await;
+        let session = accounts.authenticate(ada.access_token.expose(), None).await.unwrap();
+        let operation = Operation::new("x", []);
+        let asked = accounts.require_password(operation, Some(&session), None).await;
+        let Err(InteractiveAuthError::Required(info)) = asked else { panic!("{asked:?}") };
+        let AuthData::Password(mut shown) = password("bo", "secret") else { panic!() };
+        shown.session.clone_from(&info.session);
+
+        let outcome = accounts.try_stage(&AuthData::Password(shown)).await.unwrap();
+
+        assert_eq!(outcome, StageOutcome::UnknownSession);
     }
 
     #[tokio::test]
