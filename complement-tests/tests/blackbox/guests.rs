@@ -124,7 +124,8 @@ async fn a_guest_looks_after_the_account() {
     assert_eq!(guest.get(&name).await.expect_ok()["displayname"], "Visitor");
     guest.get("/_matrix/client/v3/devices").await.expect_ok();
     guest.get("/_matrix/client/versions").await.expect_ok();
-    guest.post("/_matrix/client/v3/logout", &json!({})).await.expect_ok();
+    let logout = guest.post("/_matrix/client/v3/logout", &json!({})).await;
+    logout.expect_error(FORBIDDEN.0, FORBIDDEN.1);
 }
 
 /// Spec: "Guest users can also upgrade their account by going through the ordinary `register` flow, but specifying the
