@@ -105,7 +105,8 @@ impl Reader<'_> {
     ) -> Result<NeededState, RoomError> {
         let members = if self.lazy_members().is_some() { Members::Lazy } else { Members::All };
         let what = (known, self.request.place, members);
-        state::needed(&self.sync.0.rooms, stretch, timeline, what).await
+        let inner = &self.sync.0;
+        state::needed(&inner.rooms, &inner.other_states, stretch, timeline, what).await
     }
 
     pub(crate) async fn client_timeline(

@@ -1,6 +1,7 @@
 //! Member events that come only when they are needed. Spec: client-server API, "Lazy-loading room members".
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use quick_cache::sync::Cache;
@@ -11,31 +12,48 @@ use store::{EventNumber, StreamPosition, UserNumber};
 const DEVICES: usize = 2_000;
 /// How many events are remembered of one device. A device that was sent more is sent some of them again.
 const EVENTS: usize = 20_000;
+/// How many events are remembered of all devices together; beyond that, whoever is sent more begins anew.
+const ALL_EVENTS: usize = 4_000_000;
 
 /// Which member events each device has.
 ///
 /// A device has what was sent to it in an answer whose token it came back with. So an answer that was lost on the way
 /// is repeated in full.
 #[derive(Debug)]
-pub(crate) struct SentMembers(Cache<(UserNumber, OwnedDeviceId), Arc<DeviceMemory>>);
+pub(crate) struct SentMembers {
+    devices: Cache<(UserNumber, OwnedDeviceId), Arc<DeviceMemory>>,
+    total: Arc<AtomicUsize>,
+}
 
 /// The member events sent to one device, each with the position of the answer in which it was.
 #[derive(Debug, Default)]
-pub(crate) struct DeviceMemory(Mutex<HashMap<EventNumber, StreamPosition>>);
+pub(crate) struct DeviceMemory {
+    events: Mutex<HashMap<EventNumber, StreamPosition>>,
+    /// How many there are of all devices.
+    total: Arc<AtomicUsize>,
+}
+
+impl Drop for DeviceMemory {
+    fn drop(&mut self) {
+        let events = self.events.get_mut().unwrap_or_else(PoisonError::into_inner);
+        self.total.fetch_sub(events.len(), Ordering::Relaxed);
+    }
+}
 
 impl SentMembers {
     pub(crate) fn new() -> Self {
-        Self(Cache::new(DEVICES))
+        Self { devices: Cache::new(DEVICES), total: Arc::default() }
     }
 
     /// What is remembered of a device.
     pub(crate) fn of(&self, user: UserNumber, device: &DeviceId) -> Arc<DeviceMemory> {
         let key = (user, device.to_owned());
-        if let Some(known) = self.0.get(&key) {
+        if let Some(known) = self.devices.get(&key) {
             return known;
         }
-        let memory = Arc::new(DeviceMemory::default());
-        self.0.insert(key, Arc::clone(&memory));
+        let (events, total) = (Mutex::default(), Arc::clone(&self.total));
+        let memory = Arc::new(DeviceMemory { events, total });
+        self.devices.insert(key, Arc::clone(&memory));
         memory
     }
 }
@@ -43,20 +61,25 @@ impl SentMembers {
 impl DeviceMemory {
     /// Whether a device that came back with `since` has this member event.
     pub(crate) fn has(&self, event: EventNumber, since: Option<StreamPosition>) -> bool {
-        let events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         events.get(&event).is_some_and(|sent| since.is_some_and(|since| *sent <= since))
     }
 
     /// Notes member events that are in the answer with the token `until`.
     pub(crate) fn note(&self, sent: impl IntoIterator<Item = EventNumber>, until: StreamPosition) {
-        let mut events = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         for event in sent {
-            if events.len() >= EVENTS {
+            let is_full =
+                events.len() >= EVENTS || self.total.load(Ordering::Relaxed) >= ALL_EVENTS;
+            if is_full && !events.contains_key(&event) {
+                self.total.fetch_sub(events.len(), Ordering::Relaxed);
                 events.clear();
             }
+            let before = events.len();
             // Sent before and now again: the first answer may be the one that arrived.
             let first = events.entry(event).or_insert(until);
             *first = (*first).min(until);
+            self.total.fetch_add(events.len() - before, Ordering::Relaxed);
         }
     }
 }
@@ -76,5 +99,19 @@ mod tests {
         assert!(!memory.has(JOIN, Some(StreamPosition(9))), "the answer may have been lost");
         assert!(!memory.has(JOIN, None), "it starts anew");
         assert!(!memory.has(EventNumber(8), Some(StreamPosition(10))));
+    }
+
+    #[test]
+    fn all_devices_together_remember_no_more_than_they_hold() {
+        let all = SentMembers::new();
+        let memory = all.of(UserNumber(1), "PHONE".into());
+        let sent = (0..=EVENTS as u64).map(EventNumber);
+        memory.note(sent, StreamPosition(10));
+
+        assert_eq!(all.total.load(Ordering::Relaxed), 1, "it began anew");
+        memory.note([JOIN, JOIN], StreamPosition(11));
+        assert_eq!(all.total.load(Ordering::Relaxed), 2);
+        drop((memory, all.devices.remove(&(UserNumber(1), "PHONE".into()))));
+        assert_eq!(all.total.load(Ordering::Relaxed), 0);
     }
 }

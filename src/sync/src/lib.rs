@@ -18,6 +18,7 @@ mod left;
 mod memberships;
 mod notifications;
 mod old_sync;
+mod other_state;
 mod presence;
 mod reader;
 mod state;
@@ -37,6 +38,7 @@ use store::{Membership, RoomNumber, StoreError, UserNumber};
 use crate::feed::Feed;
 use crate::lazy_members::SentMembers;
 use crate::memberships::Memberships;
+use crate::other_state::OtherStates;
 use crate::stored_filters::StoredFilters;
 use crate::unread::Counter;
 use crate::waiters::Waiters;
@@ -59,6 +61,7 @@ struct Inner {
     waiters: Waiters,
     memberships: Memberships,
     sent_members: SentMembers,
+    other_states: OtherStates,
     unread: Counter,
     filters: StoredFilters,
 }
@@ -97,6 +100,7 @@ impl Sync {
             waiters: Waiters::default(),
             memberships: Memberships::new(),
             sent_members: SentMembers::new(),
+            other_states: OtherStates::new(),
             unread: Counter::new(),
             filters: StoredFilters::new(),
         }))

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use rooms::{RoomError, Rooms, StoredEvent};
-use ruma::events::StateEventType;
 use store::{EventNumber, StateKeyNumber, StateRoot, TimelinePosition};
 
+use crate::other_state::{self, OtherStates};
 use crate::timeline::{self, Stretch, Timeline};
 
 /// What state the reader has already.
@@ -71,6 +71,7 @@ pub(crate) enum Members {
 /// of a key that the timeline does not set stands in for what was there.
 pub(crate) async fn needed(
     rooms: &Rooms,
+    others: &OtherStates,
     stretch: Stretch,
     timeline: &Timeline,
     (known, place, members): (Known, Place, Members),
@@ -84,6 +85,10 @@ pub(crate) async fn needed(
     };
     let mut events: HashMap<StateKeyNumber, EventNumber> = HashMap::new();
     match (known, root) {
+        (Known::Nothing, Some(root)) if members == Members::Lazy => {
+            let other = others.of(rooms.store(), stretch.room, root).await?;
+            events.extend(&other.entries);
+        }
         (Known::Nothing, Some(root)) => {
             events.extend(rooms.store().state_entries(stretch.room, root).await?);
         }
@@ -105,8 +110,7 @@ pub(crate) async fn needed(
     let mut numbers = Vec::with_capacity(keyed.len());
     for (key, number) in keyed {
         let leaves_out = members == Members::Lazy && known == Known::Nothing;
-        let kind = &StateEventType::RoomMember;
-        if !leaves_out || !rooms.store().is_state_key_of(key, kind).await? {
+        if !leaves_out || !other_state::is_member(rooms.store(), key).await? {
             numbers.push(number);
         }
     }
