@@ -2,6 +2,7 @@
 
 use ruma::events::TimelineEventType;
 use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId};
+use serde::Deserialize;
 use serde_json::{Map, json};
 use store::{
     Batch, Membership, Publication, Removal, RoomDeletion, RoomNumber, StoreError, SuccessorRoom,
@@ -229,10 +230,13 @@ impl Rooms {
             }
             let mut batch = Batch::new();
             for entry in &entries {
-                if let Some((record, _)) = self.store().event(entry.event).await? {
-                    batch.remove_event(entry.event, &record.event_id);
+                match self.store().event(entry.event).await? {
+                    Some((record, json)) => {
+                        let sender = sender_of(&json)?;
+                        self.put_event_removal(&mut batch, *entry, &record, &sender).await?;
+                    }
+                    None => batch.remove_from_timeline(room, entry.position),
                 }
-                batch.remove_from_timeline(room, entry.position);
             }
             self.store().commit(batch).await?;
             self.forget_events(entries.iter().map(|entry| entry.event));
@@ -247,6 +251,17 @@ impl Rooms {
         let record = TaskRecord { work: Work::Deletion(deletion), ..task.record.clone() };
         self.note_task(task, record).await
     }
+}
+
+/// The sender of an event of a room that is gone, without the room's rules.
+fn sender_of(json: &str) -> Result<OwnedUserId, RoomError> {
+    #[derive(Deserialize)]
+    struct Event {
+        sender: OwnedUserId,
+    }
+    let event: Event =
+        serde_json::from_str(json).map_err(|error| RoomError::Damaged(error.to_string()))?;
+    Ok(event.sender)
 }
 
 fn has_place(told: &[impl AsRef<str>]) -> bool {
@@ -278,5 +293,57 @@ fn wish(successor: &SuccessorRoom) -> CreateRoom {
         invitation: Invitation::Ordinary,
         power_levels,
         publication: Publication::Private,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use store::{Direction, KeyRange, TaskState, TaskSubject, raw};
+
+    use super::*;
+    use crate::testing::{ada, bo, public_room, rooms_on_memory_store, say, send};
+
+    /// Rooms, users and events share one sequence of numbers, so no other key holds the room's.
+    #[tokio::test]
+    async fn nothing_of_a_removed_room_is_left_but_its_number() {
+        let rooms = rooms_on_memory_store().await;
+        let room = public_room(&rooms).await;
+        rooms.change_membership(&room, bo(), bo(), MembershipChange::Join, None).await.unwrap();
+        let message = say(&rooms, &room, "tea").await;
+        for (kind, name) in [("m.thread", "thread"), ("m.reference", "reference")] {
+            let relation = json!({ "rel_type": kind, "event_id": message });
+            let content = json!({ "msgtype": "m.text", "body": "x", "m.relates_to": relation });
+            send(&rooms, &room, ada(), name, content).await.unwrap();
+        }
+        let number = rooms.number_of(&room).await.unwrap();
+        let deletion = RoomDeletion {
+            successor: None,
+            removal: Removal::WhenEmpty,
+            kicked: Vec::new(),
+            failed: Vec::new(),
+            aliases: Vec::new(),
+            new_room: None,
+        };
+        let subject = TaskSubject::Room(room.clone());
+        let id = rooms.order(subject, Work::Deletion(deletion)).await.unwrap();
+        let worker = tokio::spawn({
+            let rooms = rooms.clone();
+            async move { rooms.work().await }
+        });
+        let task = rooms.task_ended(&id).await.unwrap().unwrap();
+        worker.abort();
+
+        assert_eq!(task.state, TaskState::Complete);
+        assert!(matches!(rooms.number_of(&room).await, Err(RoomError::UnknownRoom(_))));
+        for id in 0..=u8::MAX {
+            let table = raw::table(id, "any");
+            let (all, up) = (KeyRange::prefix([]), Direction::Ascending);
+            let rows = raw::scan(rooms.store(), table, all, up, usize::MAX).await.unwrap();
+            for (key, _) in rows {
+                let holds = key.windows(8).any(|part| part == number.0.to_be_bytes());
+                assert!(!holds || id == 2, "a row of table {id} is left: {key:?}");
+            }
+        }
     }
 }

@@ -4,10 +4,11 @@
 use std::collections::HashSet;
 
 use ruma::events::TimelineEventType;
-use ruma::{EventId, MilliSecondsSinceUnixEpoch, RoomId};
+use ruma::{EventId, MilliSecondsSinceUnixEpoch, RoomId, UserId};
 use store::{
-    Batch, Direction, EventNumber, Extremity, HistoryPurge, LocalEvents, RoomNumber, StateRoot,
-    TaskRecord, TaskSubject, TimelinePosition, Work,
+    Batch, Direction, EventNumber, EventRecord, EventTransaction, Extremity, HistoryPurge,
+    LocalEvents, RoomNumber, StateRoot, TaskRecord, TaskSubject, TimelineEntry, TimelinePosition,
+    TransactionKey, Work,
 };
 
 use crate::relations::Relation;
@@ -146,8 +147,25 @@ impl Rooms {
             let sender = self.store().number_user(&event.pdu.sender).await?;
             relation.remove(batch, room, sender, position);
         }
-        batch.remove_event(event.number, &event.pdu.event_id);
-        batch.remove_from_timeline(room, position);
+        let entry = TimelineEntry { position, event: event.number };
+        self.put_event_removal(batch, entry, &event.record, &event.pdu.sender).await
+    }
+
+    /// Puts the removal of an event, its place and its transaction into a batch.
+    pub(crate) async fn put_event_removal(
+        &self,
+        batch: &mut Batch,
+        entry: TimelineEntry,
+        record: &EventRecord,
+        sender: &UserId,
+    ) -> Result<(), RoomError> {
+        let room = record.room;
+        if let Some(EventTransaction { device_id, transaction_id }) = &record.transaction {
+            let user = self.store().number_user(sender).await?;
+            batch.remove_transaction(TransactionKey { user, device_id, room, transaction_id });
+        }
+        batch.remove_event(entry.event, &record.event_id);
+        batch.remove_from_timeline(room, entry.position);
         Ok(())
     }
 

@@ -72,8 +72,14 @@ impl Rooms {
             return Ok(());
         }
         let rules = self.rules_of(record.room).await?;
-        let redacted = redaction::redact_json(&json, &rules)
-            .map_err(|error| RoomError::Damaged(error.to_string()))?;
+        let redacted = match redaction::redact_json(&json, &rules) {
+            Ok(redacted) => redacted,
+            // One damaged event must not keep the content of all others.
+            Err(error) => {
+                tracing::error!(event = %record.event_id, %error, "an event cannot be redacted");
+                return Ok(());
+            }
+        };
         if redacted != json {
             batch.rewrite_event(one.event, (&record, &json), (&record, &redacted))?;
         }

@@ -1,4 +1,5 @@
-//! The store without subjects: any table, any bytes. For the suites and the benchmark of this crate, and nothing else.
+//! The store without subjects: any table, any bytes. For the suites and the benchmark of this crate, for tests of what
+//! must be gone, and nothing else.
 
 use crate::batch::{Stamp, StampEncoding};
 use crate::{Batch, Direction, Entry, KeyRange, Slot, Store, StoreError, StreamPosition, Table};

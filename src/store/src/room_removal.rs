@@ -15,14 +15,23 @@ use crate::space_links::SPACE_LINK;
 use crate::state_trie::STATE_NODE;
 use crate::threads::THREAD_REPLY;
 use crate::unread_tallies::UNREAD_TALLY;
+use crate::user_directory::OPEN_ROOM;
 use crate::{
     Batch, Change, DirectoryPlace, Membership, RoomHead, RoomNumber, Store, StoreError, Table,
     TimelineEntry, TimelinePosition, UserNumber,
 };
 
 /// The tables whose keys begin with the room's number, without those that lead to others.
-const OF_ROOM: [Table; 7] =
-    [RELATION, ANNOTATION, THREAD_REPLY, RECEIPT, RECEIPT_STREAM, SPACE_LINK, STATE_NODE];
+const OF_ROOM: [Table; 8] = [
+    RELATION,
+    ANNOTATION,
+    THREAD_REPLY,
+    RECEIPT,
+    RECEIPT_STREAM,
+    SPACE_LINK,
+    OPEN_ROOM,
+    STATE_NODE,
+];
 
 /// Rows of a room that nothing else leads to.
 #[derive(Debug, Default)]

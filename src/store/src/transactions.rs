@@ -53,4 +53,9 @@ impl Batch {
     ) -> Result<(), StoreError> {
         self.insert_new(TRANSACTION, transaction.bytes(), event_id)
     }
+
+    /// Forgets a transaction, whose event is removed.
+    pub fn remove_transaction(&mut self, transaction: TransactionKey<'_>) {
+        self.remove(TRANSACTION, transaction.bytes());
+    }
 }

@@ -12,7 +12,7 @@ use crate::key::{Key, KeyReader};
 use crate::{Batch, RoomNumber, Store, StoreError, Table, UserNumber};
 
 const DIRECTORY_WORD: Table = Table::new(61, "directory_word");
-const OPEN_ROOM: Table = Table::new(62, "open_room");
+pub(crate) const OPEN_ROOM: Table = Table::new(62, "open_room");
 
 /// Which words are looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
