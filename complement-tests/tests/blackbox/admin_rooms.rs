@@ -95,6 +95,12 @@ async fn rooms_are_listed_in_order_in_pages_and_found_by_name() {
     assert_eq!(list("search_term=BAT").await.0, ["Bath"]);
     assert_eq!(list(&format!("search_term={}", encoded(&rooms[1]))).await.0, ["attic"]);
     assert_eq!(list("empty_rooms=true").await.1["total_rooms"], 0);
+    let listed = json!({ "visibility": "public" });
+    let directory = format!("/_matrix/client/v3/directory/list/room/{}", encoded(&rooms[1]));
+    ada.put(&directory, &listed).await.expect_ok();
+    assert_eq!(list("public_rooms=true").await.0, ["attic"]);
+    assert_eq!(list("public_rooms=false").await.0.len(), 2);
+    assert_eq!(list("order_by=public&dir=b").await.0[0], "attic");
     assert_eq!(list("order_by=name").await.0.len(), 3);
     if !synapse_departs_from("names are sorted whatever their case") {
         assert_eq!(list("order_by=name").await.0, ["attic", "Bath", "cellar"]);

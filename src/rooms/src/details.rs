@@ -97,6 +97,8 @@ pub enum RoomOrder {
     Encryption,
     /// Those of this server alone first.
     Federatable,
+    /// Those that are not in the room directory first.
+    Public,
     /// By join rule.
     JoinRules,
     /// By what guests may do.
@@ -123,6 +125,8 @@ pub struct RoomFilter {
     pub search: Option<String>,
     /// Whether nobody is in them.
     pub empty: Option<bool>,
+    /// Whether they are in the room directory.
+    pub publication: Option<Publication>,
 }
 
 impl Rooms {
@@ -228,7 +232,9 @@ impl Rooms {
         room: RoomNumber,
         head: &RoomHead,
     ) -> Result<bool, RoomError> {
-        if filter.empty.is_some_and(|empty| empty != (head.joined == 0)) {
+        if filter.empty.is_some_and(|empty| empty != (head.joined == 0))
+            || filter.publication.is_some_and(|publication| publication != head.publication)
+        {
             return Ok(false);
         }
         let Some(part) = &filter.search else { return Ok(true) };
@@ -259,6 +265,7 @@ impl Rooms {
             RoomOrder::StateEvents => {
                 SortKey::Count(Reverse(self.store().state_size(room, head.state).await?))
             }
+            RoomOrder::Public => SortKey::Flag(head.publication == Publication::Published),
             RoomOrder::Version => SortKey::ReversedText(Reverse(head.version.to_string())),
             RoomOrder::Creator => {
                 let create = self.state_at(room, head.state, &create, "").await?;

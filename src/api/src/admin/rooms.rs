@@ -66,6 +66,7 @@ struct Query {
     order_by: Order,
     search_term: Option<String>,
     empty_rooms: Option<bool>,
+    public_rooms: Option<bool>,
 }
 
 fn forward() -> Direction {
@@ -87,6 +88,7 @@ enum Order {
     Creator,
     Encryption,
     Federatable,
+    Public,
     JoinRules,
     GuestAccess,
     HistoryVisibility,
@@ -104,6 +106,7 @@ impl From<Order> for RoomOrder {
             Order::Creator => Self::Creator,
             Order::Encryption => Self::Encryption,
             Order::Federatable => Self::Federatable,
+            Order::Public => Self::Public,
             Order::JoinRules => Self::JoinRules,
             Order::GuestAccess => Self::GuestAccess,
             Order::HistoryVisibility => Self::HistoryVisibility,
@@ -196,7 +199,11 @@ impl AdminRooms {
             let message = "search_term is empty";
             return Err(MatrixError::bad_request(ErrorKind::InvalidParam, message));
         }
-        let filter = RoomFilter { search: query.search_term, empty: query.empty_rooms };
+        let publication = query
+            .public_rooms
+            .map(|public| if public { Publication::Published } else { Publication::Private });
+        let filter =
+            RoomFilter { search: query.search_term, empty: query.empty_rooms, publication };
         let direction = match query.dir {
             Direction::Forward => store::Direction::Ascending,
             Direction::Backward => store::Direction::Descending,
