@@ -129,7 +129,15 @@ async fn an_administrator_changes_names_pictures_and_roles() {
     assert_eq!(shown["avatar_url"], "mxc://hearth.test/ada");
     assert_eq!(shown["admin"], true);
     ada.get(&user_path(&admin.user_id)).await.expect_ok();
-    let member = ada.state(&room, "m.room.member", &ada.user_id).await;
+    // Rooms learn of it in a moment.
+    let mut member = ada.state(&room, "m.room.member", &ada.user_id).await;
+    for _ in 0..100 {
+        if member["displayname"] == "Ada the first" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        member = ada.state(&room, "m.room.member", &ada.user_id).await;
+    }
     assert_eq!(member["displayname"], "Ada the first");
 
     let body = json!({ "displayname": "", "admin": false });

@@ -112,8 +112,10 @@ async fn what_cannot_be_redacted_is_told() {
     let (admin, ada, bo, _) = rooms().await;
     let answer = admin.post(&path(&bo.user_id), &json!({})).await;
     answer.expect_error_of(&[(400, "M_MISSING_PARAM"), (400, "M_BAD_JSON")]);
-    let answer = admin.post(&path(&bo.user_id), &json!({ "rooms": [], "limit": 0 })).await;
-    answer.expect_error_of(&[(400, "M_INVALID_PARAM"), (400, "M_BAD_JSON")]);
+    if !synapse_departs_from("a limit is at least 1") {
+        let answer = admin.post(&path(&bo.user_id), &json!({ "rooms": [], "limit": 0 })).await;
+        answer.expect_error(400, "M_INVALID_PARAM");
+    }
     let status = "/_synapse/admin/v1/user/redact_status/nonsense";
     admin.get(status).await.expect_error(404, "M_NOT_FOUND");
     let body = json!({ "rooms": [] });
