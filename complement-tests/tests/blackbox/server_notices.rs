@@ -64,6 +64,9 @@ async fn the_invitation_cannot_be_rejected_and_the_room_can_be_left() {
     let answer = ada.post(&room_path(&room, "leave"), &json!({})).await;
 
     answer.expect_error(403, "M_CANNOT_LEAVE_SERVER_NOTICE_ROOM");
+    let state = complement_tests::state_path(&room, "m.room.member", &ada.user_id);
+    let answer = ada.put(&state, &json!({ "membership": "leave" })).await;
+    answer.expect_error(403, "M_CANNOT_LEAVE_SERVER_NOTICE_ROOM");
     ada.join(&room).await;
     ada.leave(&room).await;
     admin.post(SEND, &notice(&ada, "again")).await.expect_ok();

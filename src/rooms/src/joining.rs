@@ -162,6 +162,11 @@ impl Rooms {
                     content.insert(AUTHORISED_VIA.to_owned(), json!(host));
                 }
             }
+            Some(MembershipState::Leave) if target == sender => {
+                let kind = StateEventType::RoomMember;
+                let before = self.state_at(room, root, &kind, state_key).await?;
+                self.check_refusal(before.as_deref(), sender).await?;
+            }
             _ => {}
         }
         Ok(Value::Object(content))

@@ -148,12 +148,8 @@ impl Rooms {
         if is_settled(change, membership)? {
             return Ok(());
         }
-        if change == Change::Leave
-            && membership == Some(Membership::Invite)
-            && let Some(invitation) = &before
-            && self.must_not_refuse(&invitation.pdu.sender, target).await?
-        {
-            return Err(RoomError::NoticeInvitation);
+        if change == Change::Leave {
+            self.check_refusal(before.as_deref(), target).await?;
         }
         if change == Change::Invite {
             self.check_invite(target, sender).await?;

@@ -6,7 +6,10 @@ use serde_json::value::RawValue;
 use serde_json::{Map, json};
 use store::{Membership, Publication, StoreError, UserStatus};
 
-use crate::{CreateRoom, Invitation, MembershipChange, Message, Preset, RoomError, Rooms};
+use crate::{
+    CreateRoom, Invitation, MembershipChange, Message, Preset, RoomError, Rooms, StoredEvent,
+    membership,
+};
 
 /// How often a room that somebody else made meanwhile is looked up again.
 const ATTEMPTS: usize = 8;
@@ -134,20 +137,28 @@ impl Rooms {
         Ok(Some(Recipient::Invited))
     }
 
-    /// Whether an invitation of `inviter` is one to server notices, which cannot be refused while the account is in
-    /// use. Spec: client-server API, "Server Notices".
-    pub(crate) async fn must_not_refuse(
+    /// Fails with [`RoomError::NoticeInvitation`] when what makes `user` what they are to a room is an invitation to the
+    /// server's notices: those are not refused while the account is in use.
+    /// Spec: client-server API, "Server Notices".
+    pub(crate) async fn check_refusal(
         &self,
-        inviter: &UserId,
-        invited: &UserId,
-    ) -> Result<bool, RoomError> {
+        before: Option<&StoredEvent>,
+        user: &UserId,
+    ) -> Result<(), RoomError> {
         let settings = self.settings().server_notices.as_ref();
-        if settings.is_none_or(|settings| settings.sender != inviter) {
-            return Ok(false);
+        let is_invitation = before.is_some_and(|event| {
+            settings.is_some_and(|settings| settings.sender == event.pdu.sender)
+                && membership::of(&event.pdu) == Some(Membership::Invite)
+        });
+        if !is_invitation {
+            return Ok(());
         }
-        let Some(number) = self.store().user_number(invited).await? else { return Ok(false) };
+        let Some(number) = self.store().user_number(user).await? else { return Ok(()) };
         let account = self.store().user(number).await?;
-        Ok(account.is_some_and(|account| account.status == UserStatus::Active))
+        if account.is_some_and(|account| account.status == UserStatus::Active) {
+            return Err(RoomError::NoticeInvitation);
+        }
+        Ok(())
     }
 }
 
