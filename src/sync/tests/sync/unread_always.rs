@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use rooms::MembershipChange;
 use ruma::events::receipt::ReceiptThread;
-use ruma::{OwnedEventId, OwnedRoomId};
+use ruma::{OwnedEventId, OwnedRoomId, user_id};
 use serde_json::{Value, json};
 use store::{Batch, ReceiptKind};
 use sync::Epoch;
@@ -19,11 +19,22 @@ enum Step {
     Edit(usize),
     Refer(Who, usize),
     Redact(usize),
-    Read { kind: ReceiptKind, how: How, event: usize },
+    Read {
+        kind: ReceiptKind,
+        how: How,
+        event: usize,
+    },
     Rules(RuleChange),
     Ignore(bool),
+    /// Bo is called something else in the room from now on.
     Rename,
+    /// Ada says what Bo is called, or was called before.
+    SayName {
+        former: bool,
+    },
     Leave,
+    /// Somebody else comes in or goes.
+    Visit,
     Look,
 }
 
@@ -67,7 +78,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => rules.prop_map(Step::Rules),
         1 => any::<bool>().prop_map(Step::Ignore),
         1 => Just(Step::Rename),
+        2 => any::<bool>().prop_map(|former| Step::SayName { former }),
         1 => Just(Step::Leave),
+        1 => Just(Step::Visit),
         6 => Just(Step::Look),
     ];
     prop::collection::vec(step, 1..40)
@@ -95,6 +108,8 @@ impl Event {
 enum Kind {
     Message,
     Mention,
+    /// A message with the name that Bo had in the room when it was sent.
+    Named,
     /// An edit or a notice: never notifies.
     Silent,
     /// Notifies if everything in the room does.
@@ -129,7 +144,8 @@ impl Model {
                 .iter()
                 .any(|later| later.sender == Who::Bo && later.thread() == event.thread());
         let highlight = match (event.kind, self.rules) {
-            (Kind::Mention, _) | (Kind::Message | Kind::Redaction, RuleChange::Loud) => true,
+            (Kind::Mention | Kind::Named, _)
+            | (Kind::Message | Kind::Redaction, RuleChange::Loud) => true,
             (Kind::Message, RuleChange::Default) => false,
             (Kind::Silent, _)
             | (Kind::Message, RuleChange::Quiet)
@@ -155,6 +171,9 @@ struct Case {
     room: OwnedRoomId,
     model: Model,
     sent: usize,
+    /// What Bo is called in the room, and was before.
+    names: [String; 2],
+    visitor: MembershipChange,
 }
 
 impl Case {
@@ -164,7 +183,12 @@ impl Case {
         let (rules, ignores) = (RuleChange::Default, false);
         let (events, threaded) = (Vec::new(), Vec::new());
         let model = Model { events, joined: 0, threaded, unthreaded: None, rules, ignores };
-        Self { house, room, model, sent: 0 }
+        let names = ["nobody".to_owned(), "nobody".to_owned()];
+        let mut case = Self { house, room, model, sent: 0, names, visitor: MembershipChange::Join };
+        case.rename().await;
+        case.rename().await;
+        case.set_rules(rules).await;
+        case
     }
 
     async fn send(
@@ -175,7 +199,8 @@ impl Case {
         mut content: Value,
     ) {
         self.sent += 1;
-        content["body"] = json!(self.sent.to_string());
+        let name = content["name"].as_str().unwrap_or_default();
+        content["body"] = json!(format!("{} {name}", self.sent));
         let user = if sender == Who::Ada { ada() } else { bo() };
         let id = self.house.send(&self.room, user, &content).await;
         self.model.events.push(Event { id, sender, kind, link, is_redacted: false });
@@ -245,10 +270,26 @@ impl Case {
                 self.model.ignores = ignores;
             }
             Step::Rename => self.rename().await,
+            Step::SayName { former } => {
+                let name = self.names[usize::from(former)].clone();
+                let content = json!({ "msgtype": "m.text", "name": name });
+                let kind = if former { Kind::Message } else { Kind::Named };
+                self.send(Who::Ada, kind, None, content).await;
+            }
+            Step::Visit => {
+                let cy = user_id!("@cy:hearth.test");
+                self.house.change(&self.room, cy, self.visitor).await;
+                self.visitor = match self.visitor {
+                    MembershipChange::Join => MembershipChange::Leave,
+                    _ => MembershipChange::Join,
+                };
+            }
             Step::Leave => {
                 self.house.change(&self.room, bo(), MembershipChange::Leave).await;
                 self.house.change(&self.room, bo(), MembershipChange::Join).await;
                 self.model.joined = count;
+                // Who comes back is called what their profile says.
+                self.rename().await;
             }
             Step::Look => self.check().await,
         }
@@ -297,19 +338,24 @@ impl Case {
             RuleChange::Quiet => rule(true, json!([])),
             RuleChange::Loud => rule(true, loud),
         };
-        let content = json!({ "global": { "room": room } });
+        let named = json!([{
+            "rule_id": "named", "default": false, "enabled": true,
+            "conditions": [{ "kind": "contains_display_name" }],
+            "actions": ["notify", { "set_tweak": "highlight" }],
+        }]);
+        let content = json!({ "global": { "override": named, "room": room } });
         self.set_account_data("m.push_rules", &content).await;
         self.model.rules = rules;
     }
 
     /// Gives Bo another name in the room.
-    async fn rename(&self) {
-        let store = self.house.rooms.store();
-        let position = store.position().0;
-        let content = raw(&json!({ "membership": "join", "displayname": position.to_string() }));
-        let kind = ruma::events::StateEventType::RoomMember;
+    async fn rename(&mut self) {
         let rooms = &self.house.rooms;
+        let name = format!("bo{}", rooms.store().position());
+        let content = raw(&json!({ "membership": "join", "displayname": name }));
+        let kind = ruma::events::StateEventType::RoomMember;
         rooms.set_state(&self.room, bo(), &kind, bo().as_str(), content).await.unwrap();
+        self.names = [name, std::mem::take(&mut self.names[0])];
     }
 
     /// Compares what this process counted along the way, and what a new one counts, with the model.
