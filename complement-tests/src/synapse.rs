@@ -76,6 +76,7 @@ trusted_key_servers: []
 suppress_key_server_warning: true
 bcrypt_rounds: 4
 default_room_version: "12"
+room_list_publication_rules: [{{action: allow}}]
 caches: {{sync_response_cache_duration: 0s}}
 {limits}rc_login: {{address: {UNLIMITED}, account: {UNLIMITED}, failed_attempts: {UNLIMITED}}}
 rc_joins: {{local: {UNLIMITED}, remote: {UNLIMITED}}}

@@ -1,6 +1,6 @@
 //! The published room directory.
 
-use complement_tests::{Client, Server, encoded, room_path, unique};
+use complement_tests::{Client, Server, encoded, room_path, synapse_departs_from, unique};
 use serde_json::{Value, json};
 
 const LIST: &str = "/_matrix/client/v3/publicRooms";
@@ -113,6 +113,9 @@ async fn a_redacted_name_is_not_listed() {
 
     ada.redact(&room, &event).await;
 
+    if synapse_departs_from("a redacted event has no name (Synapse lists it on)") {
+        return;
+    }
     assert!(search(&ada, &name).await.is_empty());
     assert_eq!(search(&ada, &topic).await[0]["name"], Value::Null);
 }
@@ -120,7 +123,10 @@ async fn a_redacted_name_is_not_listed() {
 #[tokio::test]
 async fn a_search_finds_any_case_in_name_topic_and_alias() {
     let ada = Server::start().await.register("ada").await;
-    let [name, topic, alias] = [unique("Émile"), unique("Zoë"), unique("alias")];
+    // Synapse on SQLite knows the case of ASCII letters only.
+    let is_ascii = complement_tests::Homeserver::chosen() == complement_tests::Homeserver::Synapse;
+    let [name, topic] = if is_ascii { ["Emile", "Zoe"] } else { ["Émile", "Zoë"] };
+    let [name, topic, alias] = [unique(name), unique(topic), unique("alias")];
     let body = json!({
         "visibility": "public", "preset": "public_chat",
         "name": name, "topic": topic, "room_alias_name": alias,
@@ -225,6 +231,9 @@ async fn the_visibility_of_a_room_that_does_not_exist_is_not_found() {
     let ada = server.register("ada").await;
     let path = visibility_path(&format!("!{}:{}", unique("nothing"), server.name()));
     ada.get(&path).await.expect_error(404, "M_NOT_FOUND");
+    if synapse_departs_from("404: The room is not known to the server") {
+        return;
+    }
     let answer = ada.put(&path, &json!({ "visibility": "public" })).await;
     answer.expect_error(404, "M_NOT_FOUND");
 }
@@ -237,7 +246,8 @@ async fn what_makes_no_sense_is_refused() {
     let answer = ada.put(&visibility_path(&room), &json!({ "visibility": "sometimes" })).await;
     assert_eq!(answer.status, 400, "{}", answer.text);
     server.stranger().post(LIST, &json!({})).await.expect_error(401, "M_MISSING_TOKEN");
-    for query in ["since=nonsense", "limit=many"] {
+    let odd_tokens = synapse_departs_from("400 for a token that is none (Synapse: 500)");
+    for query in ["limit=many", "since=nonsense"].into_iter().take(if odd_tokens { 1 } else { 2 }) {
         let answer = ada.get(&format!("{LIST}?{query}")).await;
         assert_eq!(answer.status, 400, "{query}: {}", answer.text);
     }
@@ -246,6 +256,9 @@ async fn what_makes_no_sense_is_refused() {
 /// `rooms.publishers`, a setting of hearth's own.
 #[tokio::test]
 async fn a_server_may_leave_the_directory_to_administrators() {
+    if synapse_departs_from("a setting of hearth's") {
+        return;
+    }
     let settings = [("HEARTH_ROOMS__PUBLISHERS", "administrators")];
     let server = Server::start_with(&settings).await;
     let role = complement_tests::Role::Administrator;

@@ -48,6 +48,11 @@ async fn who_blocks_invitations_gets_none() {
 
 #[tokio::test]
 async fn invitations_made_before_are_hidden_while_they_are_blocked() {
+    if synapse_departs_from(
+        "invite events for this user already in the database [...] MUST NOT be served",
+    ) {
+        return;
+    }
     let (ada, bo, room) = kitchen().await;
     ada.invite(&room, &bo).await;
     set(&bo, CONFIG, &json!({ "default_action": "block" })).await;

@@ -31,13 +31,12 @@ async fn rooms_are_shared_while_both_are_in_them() {
     bo.leave(&left).await;
     ada.invite(&ada.create_room().await, &bo).await;
 
-    for path in stable().into_iter().chain([UNSTABLE]) {
+    let Some(stable) = stable() else { return };
+    for path in [stable, UNSTABLE] {
         assert_eq!(mutual(&ada, path, &bo.user_id).await["joined"], json!([shared]), "{path}");
         assert_eq!(mutual(&bo, path, &ada.user_id).await["joined"], json!([shared]));
     }
-    if let Some(path) = stable() {
-        assert_eq!(mutual(&ada, path, &bo.user_id).await["count"], 1);
-    }
+    assert_eq!(mutual(&ada, stable, &bo.user_id).await["count"], 1);
 }
 
 #[tokio::test]

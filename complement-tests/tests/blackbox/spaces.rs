@@ -1,6 +1,6 @@
 //! Spaces, and summaries of rooms.
 
-use complement_tests::{Answer, Client, Server, encoded, unique};
+use complement_tests::{Answer, Client, Server, encoded, synapse_departs_from, unique};
 use serde_json::{Value, json};
 
 async fn create(client: &Client, name: &str, preset: &str, kind: Option<&str>) -> String {
@@ -174,6 +174,11 @@ async fn a_space_that_one_may_not_know_is_forbidden() {
     let nothing = format!("!{}:{}", unique("nothing"), server.name());
     hierarchy(&bo, &nothing, "").await.expect_error(403, "M_FORBIDDEN");
     for query in ["?limit=0", "?from=nonsense", "?max_depth=-1"] {
+        if query == "?limit=0"
+            && synapse_departs_from("limit: Must be an integer greater than zero")
+        {
+            continue;
+        }
         let answer = hierarchy(&ada, &hidden, query).await;
         assert_eq!(answer.status, 400, "{query}: {}", answer.text);
     }
@@ -243,6 +248,9 @@ async fn the_summary_of_a_private_room_is_for_members_and_the_invited() {
 async fn there_is_no_summary_of_what_is_not_there() {
     let server = Server::start().await;
     let ada = server.register("ada").await;
+    if synapse_departs_from("404: The room could not be found") {
+        return;
+    }
     for name in
         [format!("!{}:hearth.test", unique("nothing")), format!("#{}:hearth.test", unique("no"))]
     {

@@ -125,7 +125,7 @@ async fn a_moderator_who_may_replaces_a_room_with_all_its_state() {
     let levels = bo.state(&new, "m.room.power_levels", "").await;
     assert_eq!(levels["users"][&bo.user_id], 50);
     let path = complement_tests::state_path(&new, "m.room.server_acl", "");
-    bo.put(&path, &json!({ "allow": [] })).await.expect_error(403, "M_FORBIDDEN");
+    bo.put(&path, &json!({ "allow": ["*.test"] })).await.expect_error(403, "M_FORBIDDEN");
 }
 
 /// Spec: `POST /rooms/{roomId}/upgrade`, `additional_creators`.
@@ -147,6 +147,10 @@ async fn creators_of_version_12_are_named_and_have_no_level() {
     let levels = ada.state(&new, "m.room.power_levels", "").await;
     assert_eq!(levels["users"], json!({}));
 
+    if synapse_departs_from("who rules a room that goes back to version 11 (a choice of hearth's)")
+    {
+        return;
+    }
     // Back to a version without such creators, nobody loses the power to rule the room.
     let back = upgrade(&ada, &new, "11").await;
     let levels = ada.state(&back, "m.room.power_levels", "").await;
