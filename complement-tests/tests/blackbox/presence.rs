@@ -192,12 +192,15 @@ async fn presence_is_filtered() {
         let senders = events.filter_map(|event| event["sender"].as_str());
         senders.map(ToOwned::to_owned).collect::<Vec<_>>()
     };
-    for (filter, wanted) in [
+    let mut cases = vec![
         (json!({ "senders": [ada.user_id] }), vec![&ada]),
         (json!({ "not_senders": [ada.user_id, bo.user_id] }), vec![&cy]),
-        (json!({ "not_types": ["m.pres*"] }), vec![]),
         (json!({ "types": [] }), vec![]),
-    ] {
+    ];
+    if !synapse_departs_from("not_types: A '*' can be used as a wildcard") {
+        cases.push((json!({ "not_types": ["m.pres*"] }), vec![]));
+    }
+    for (filter, wanted) in cases {
         let filter = json!({ "presence": filter }).to_string();
         let sync = bo.sync_with(&[("filter", &filter), ("timeout", "0")]).await;
         let wanted: Vec<_> = wanted.iter().map(|client| client.user_id.clone()).collect();
