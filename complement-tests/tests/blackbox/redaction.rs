@@ -151,3 +151,61 @@ async fn history_and_sync_show_the_redacted_event() {
     assert_eq!(answer["chunk"][1]["content"], json!({}));
     assert!(answer["chunk"][1]["unsigned"]["redacted_because"].is_object(), "{answer}");
 }
+
+/// Spec: "Redactions": a redaction may be sent as any event, and names its target in the content from version 11 on.
+#[tokio::test]
+async fn a_redaction_is_sent_as_any_event() {
+    for version in ["1", "6", "10", "11", "12"] {
+        let (ada, _, room) = kitchen(version).await;
+        let message = ada.say(&room, "tea").await;
+        let content = json!({ "redacts": message, "reason": "cold" });
+        let redaction = ada.send(&room, "m.room.redaction", &content).await;
+        let event = ada.event(&room, &message).await;
+        assert_eq!(event["content"], json!({}), "{version}");
+        let because = &event["unsigned"]["redacted_because"];
+        assert_eq!(
+            (&because["event_id"], &because["content"]["reason"]),
+            (&json!(redaction), &json!("cold"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_redaction_that_is_redacted_has_still_redacted() {
+    let (ada, _, room) = kitchen("12").await;
+    let message = ada.say(&room, "tea").await;
+    let path = redact_path(&room, &message, &unique("txn"));
+    let answer = ada.put(&path, &json!({ "reason": "cold" })).await.expect_ok();
+    let redaction = answer["event_id"].as_str().unwrap();
+
+    ada.redact(&room, redaction).await;
+
+    assert_eq!(ada.event(&room, &message).await["content"], json!({}));
+    let redaction = ada.event(&room, redaction).await;
+    assert_eq!(redaction["content"], json!({ "redacts": message }), "{redaction}");
+}
+
+#[tokio::test]
+async fn an_event_is_redacted_once_and_stays_so() {
+    let (ada, bo, room) = kitchen("12").await;
+    let message = bo.say(&room, "tea").await;
+    ada.redact(&room, &message).await;
+    bo.redact(&room, &message).await;
+    let event = bo.event(&room, &message).await;
+    assert_eq!(event["content"], json!({}));
+    assert!(event["unsigned"]["redacted_because"].is_object(), "{event}");
+}
+
+/// The specification has no word for it: a moderator may redact what the server does not have yet.
+#[tokio::test]
+async fn only_a_moderator_redacts_what_is_not_there() {
+    let (ada, bo, room) = kitchen("12").await;
+    let elsewhere = bo.create_room().await;
+    let other = bo.say(&elsewhere, "tea").await;
+    for target in ["$nothing", &other] {
+        let answer = bo.put(&redact_path(&room, target, &unique("txn")), &json!({})).await;
+        answer.expect_error_of(&[(404, "M_NOT_FOUND"), (403, "M_FORBIDDEN")]);
+        ada.put(&redact_path(&room, target, &unique("txn")), &json!({})).await.expect_ok();
+    }
+    assert_eq!(bo.event(&elsewhere, &other).await["content"]["body"], "tea");
+}

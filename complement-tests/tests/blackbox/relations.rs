@@ -1,6 +1,8 @@
 //! Relationships between events: edits, reactions, threads, references, and their aggregations.
 
-use complement_tests::{Client, Server, encoded, event_ids, room_path, send_path, unique};
+use complement_tests::{
+    Client, Server, encoded, event_ids, room_path, send_path, synapse_departs_from, unique,
+};
 use serde_json::{Value, json};
 
 const MESSAGE: &str = "m.room.message";
@@ -296,4 +298,130 @@ async fn relations_are_closed_to_outsiders_and_of_unknown_events() {
     answer.expect_error_of(&[(403, "M_FORBIDDEN"), (404, "M_NOT_FOUND")]);
     let answer = ada.get(&relations_path(&room, "$nothing", "")).await;
     answer.expect_error_of(&[(404, "M_NOT_FOUND"), (404, "M_UNKNOWN")]);
+}
+
+/// Spec: `GET /rooms/{roomId}/relations/{eventId}`, `recurse`: at least three levels.
+#[tokio::test]
+async fn relations_are_followed_if_asked_for() {
+    let (ada, bo, room) = kitchen().await;
+    let root = ada.say(&room, "root").await;
+    let reply = bo.send(&room, MESSAGE, &thread_reply(&root, "ys")).await;
+    let edited = bo.send(&room, MESSAGE, &edit(&reply, "yes")).await;
+    let liked = ada.send(&room, "m.reaction", &reaction(&reply, "👍")).await;
+    let later = ada.send(&room, MESSAGE, &thread_reply(&root, "fine")).await;
+
+    let direct = ada.get(&relations_path(&room, &root, "")).await.expect_ok();
+    assert_eq!(event_ids(direct["chunk"].as_array().unwrap()), [later.as_str(), &reply]);
+    assert!(direct.get("recursion_depth").is_none(), "{direct}");
+
+    let all = ada.get(&relations_path(&room, &root, "?recurse=true")).await.expect_ok();
+    let found = event_ids(all["chunk"].as_array().unwrap());
+    assert_eq!(found, [later.as_str(), &liked, &edited, &reply]);
+    assert!(all["recursion_depth"].as_u64() >= Some(3), "{all}");
+    let path = relations_path(&room, &root, "/m.annotation?recurse=true");
+    assert_eq!(related(&ada, &path).await, std::slice::from_ref(&liked));
+
+    let first =
+        ada.get(&relations_path(&room, &root, "?recurse=true&limit=2&dir=f")).await.expect_ok();
+    assert_eq!(event_ids(first["chunk"].as_array().unwrap()), [reply.as_str(), &edited]);
+    let from = encoded(first["next_batch"].as_str().expect("there is more"));
+    let path = relations_path(&room, &root, &format!("?recurse=true&dir=f&from={from}"));
+    assert_eq!(related(&ada, &path).await, [liked, later]);
+}
+
+/// The count is of all replies, and costs the same however many there are.
+#[tokio::test]
+async fn a_long_thread_is_counted_right_through_redactions() {
+    let (ada, bo, room) = kitchen().await;
+    let opener = ada.say(&room, "tea?").await;
+    let count = async || {
+        let event = ada.event(&room, &opener).await;
+        event["unsigned"]["m.relations"]["m.thread"]["count"].as_u64().expect("a count")
+    };
+    let mut replies = Vec::new();
+    for round in 0..3 {
+        for number in 0..60 {
+            replies
+                .push(bo.send(&room, MESSAGE, &thread_reply(&opener, &number.to_string())).await);
+        }
+        assert_eq!(count().await, 60 * (round + 1) - 2 * round);
+        for reply in [replies.remove(0), replies.pop().unwrap()] {
+            bo.redact(&room, &reply).await;
+            // Again, which changes nothing.
+            bo.redact(&room, &reply).await;
+        }
+        assert_eq!(count().await, 58 * (round + 1));
+    }
+}
+
+#[tokio::test]
+async fn who_left_learns_nothing_of_later_relations() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "te").await;
+    let opener = ada.say(&room, "tea?").await;
+    let seen = ada.send(&room, MESSAGE, &edit(&message, "tee")).await;
+    let reply = ada.send(&room, MESSAGE, &thread_reply(&opener, "one")).await;
+    bo.leave(&room).await;
+    ada.send(&room, MESSAGE, &edit(&message, "tea")).await;
+    ada.send(&room, MESSAGE, &thread_reply(&opener, "two")).await;
+
+    if synapse_departs_from("Only events that the user may see: Synapse bundles all that relates") {
+        return;
+    }
+    let event = bo.event(&room, &message).await;
+    assert_eq!(event["unsigned"]["m.relations"]["m.replace"]["event_id"], seen, "{event}");
+    let event = bo.event(&room, &opener).await;
+    let thread = &event["unsigned"]["m.relations"]["m.thread"];
+    assert_eq!((&thread["count"], &thread["latest_event"]["event_id"]), (&json!(1), &json!(reply)));
+    let threads = format!("/_matrix/client/v1/rooms/{}/threads", encoded(&room));
+    let threads = bo.get(&threads).await.expect_ok();
+    let thread = &threads["chunk"][0]["unsigned"]["m.relations"]["m.thread"];
+    assert_eq!(thread["latest_event"]["event_id"], reply);
+    assert_eq!(related(&bo, &relations_path(&room, &opener, "")).await, [reply]);
+}
+
+/// Spec: MSC3874.
+#[tokio::test]
+async fn history_is_filtered_by_relation() {
+    let (ada, _, room) = kitchen().await;
+    let opener = ada.say(&room, "tea?").await;
+    let reply = ada.send(&room, MESSAGE, &thread_reply(&opener, "yes")).await;
+    let edited = ada.send(&room, MESSAGE, &edit(&opener, "Tea?")).await;
+    for (filter, wanted) in [
+        (json!({ "org.matrix.msc3874.rel_types": ["m.thread"] }), vec![&reply]),
+        (
+            json!({ "org.matrix.msc3874.rel_types": ["m.thread", "m.replace"] }),
+            vec![&edited, &reply],
+        ),
+        (
+            json!({ "org.matrix.msc3874.not_rel_types": ["m.thread"], "types": [MESSAGE] }),
+            vec![&edited, &opener],
+        ),
+    ] {
+        let tail = format!("messages?dir=b&limit=50&filter={}", encoded(&filter.to_string()));
+        assert_eq!(
+            related(&ada, &room_path(&room, &tail)).await.iter().collect::<Vec<_>>(),
+            wanted
+        );
+    }
+}
+
+/// Spec: "Aggregations of child events", "Server-side aggregation of m.thread relationships": not of ignored users.
+#[tokio::test]
+async fn ignored_users_do_not_appear_in_aggregations_and_history() {
+    let (ada, bo, room) = kitchen().await;
+    let opener = ada.say(&room, "tea?").await;
+    let kept = ada.send(&room, MESSAGE, &thread_reply(&opener, "anyone?")).await;
+    let hidden = bo.send(&room, MESSAGE, &thread_reply(&opener, "no")).await;
+    let path = format!("/_matrix/client/v3/user/{}/account_data/m.ignored_user_list", ada.user_id);
+    let list = json!({ "ignored_users": { bo.user_id.clone(): {} } });
+    ada.put(&path, &list).await.expect_ok();
+
+    let event = ada.event(&room, &opener).await;
+    let thread = &event["unsigned"]["m.relations"]["m.thread"];
+    assert_eq!((&thread["count"], &thread["latest_event"]["event_id"]), (&json!(1), &json!(kept)));
+    let history = related(&ada, &room_path(&room, "messages?dir=b&limit=50")).await;
+    assert!(history.contains(&kept) && !history.contains(&hidden), "{history:?}");
+    let event = bo.event(&room, &opener).await;
+    assert_eq!(event["unsigned"]["m.relations"]["m.thread"]["count"], 2);
 }

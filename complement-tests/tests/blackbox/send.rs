@@ -185,3 +185,27 @@ async fn messages_sent_at_once_all_arrive() {
     sent.sort_unstable();
     assert_eq!(read, sent);
 }
+
+/// Spec: "Size limits": 255 bytes of a type and a state key, 65,536 of a whole event.
+#[tokio::test]
+async fn fields_and_events_that_are_too_large_answer_413() {
+    let (ada, _, room) = kitchen().await;
+    let long = "a".repeat(256);
+    let fits = "a".repeat(255);
+    let content = json!({});
+    for path in [
+        send_path(&room, &long, &unique("txn")),
+        complement_tests::state_path(&room, &long, ""),
+        complement_tests::state_path(&room, "com.example.lamp", &long),
+    ] {
+        let answer = ada.put(&path, &content).await;
+        answer.expect_error_of(&[(413, "M_TOO_LARGE"), (400, "M_TOO_LARGE")]);
+    }
+    ada.send(&room, &fits, &content).await;
+    ada.set_state(&room, "com.example.lamp", &fits, &content).await;
+    // What else is in an event leaves less than 64 KiB to its content.
+    let path = complement_tests::state_path(&room, "com.example.lamp", "");
+    let answer = ada.put(&path, &json!({ "a": "b".repeat(65_300) })).await;
+    answer.expect_error(413, "M_TOO_LARGE");
+    ada.set_state(&room, "com.example.lamp", "", &json!({ "a": "b".repeat(60_000) })).await;
+}

@@ -18,6 +18,7 @@ pub mod receipts;
 pub mod registration;
 pub mod reporting;
 pub mod rooms;
+pub mod search;
 pub mod server_administration;
 pub mod sessions;
 pub mod sync;

@@ -3,6 +3,7 @@
 mod accounts;
 mod request;
 mod rooms;
+mod search;
 mod sync;
 
 use std::{error::Error, fmt, time::Duration};

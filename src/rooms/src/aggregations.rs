@@ -3,16 +3,17 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use store::{Direction, RelatedEvent, RelationKind, RelationRange, TimelinePosition};
+use store::{Direction, RelationKind, RelationRange, TimelinePosition};
 
 use crate::client_event::Viewer;
+use crate::ignored::Ignored;
 use crate::{RoomError, Rooms, StoredEvent};
-
-/// How many rows of relations are read at once.
-const PAGE: usize = 500;
 
 /// The most references that are listed with an event.
 const MAX_REFERENCES: usize = 100;
+
+/// The most replies of ignored users that are passed over to find the latest of somebody else.
+const MAX_IGNORED: usize = 200;
 
 /// The most edits that are looked at to find one that counts.
 const MAX_EDITS: usize = 200;
@@ -38,16 +39,18 @@ impl Rooms {
         if !self.store().has_relations(event.record.room, &event.pdu.event_id).await? {
             return Ok(relations);
         }
+        let until = self.sees_until(viewer.user_id, event.record.room).await?;
+        let ignored = self.ignored_by(viewer.user_id).await?;
         if edits == Edits::Shown
-            && let Some(edit) = self.latest_edit(event).await?
+            && let Some(edit) = self.latest_edit_until(event, until).await?
         {
             let edit = self.plain_event(viewer, &edit).await?;
             relations.insert("m.replace".to_owned(), edit);
         }
-        if let Some(thread) = self.thread(viewer, event).await? {
+        if let Some(thread) = self.thread(viewer, event, until, &ignored).await? {
             relations.insert("m.thread".to_owned(), thread);
         }
-        let references = self.references(event).await?;
+        let references = self.references(event, until, &ignored).await?;
         if !references.is_empty() {
             relations.insert("m.reference".to_owned(), json!({ "chunk": references }));
         }
@@ -60,7 +63,16 @@ impl Rooms {
         &self,
         event: &StoredEvent,
     ) -> Result<Option<Arc<StoredEvent>>, RoomError> {
-        let wanted = range(RelationKind::Replace, Direction::Descending, MAX_EDITS);
+        self.latest_edit_until(event, TimelinePosition::MAX).await
+    }
+
+    /// As [`Rooms::latest_edit`], of those up to `until`.
+    async fn latest_edit_until(
+        &self,
+        event: &StoredEvent,
+        until: TimelinePosition,
+    ) -> Result<Option<Arc<StoredEvent>>, RoomError> {
+        let wanted = range(RelationKind::Replace, Direction::Descending, MAX_EDITS, until);
         let room = event.record.room;
         for related in self.store().relations(room, &event.pdu.event_id, wanted).await? {
             let edit = self.event(related.event).await?;
@@ -75,42 +87,42 @@ impl Rooms {
         &self,
         viewer: Viewer<'_>,
         root: &StoredEvent,
+        until: TimelinePosition,
+        ignored: &Ignored,
     ) -> Result<Option<Value>, RoomError> {
-        let reader = self.store().user_number(viewer.user_id).await?;
-        let mut participated = root.pdu.sender == viewer.user_id;
-        let mut count: usize = 0;
-        let mut last: Option<RelatedEvent> = None;
-        loop {
-            let mut wanted = range(RelationKind::Thread, Direction::Ascending, PAGE);
-            wanted.after = last.map_or(TimelinePosition::MIN, |last| last.position);
-            let room = root.record.room;
-            let replies = self.store().relations(room, &root.pdu.event_id, wanted).await?;
-            count += replies.len();
-            participated |= replies.iter().any(|reply| Some(reply.sender) == reader);
-            last = replies.last().copied().or(last);
-            if replies.len() < PAGE {
-                break;
-            }
-        }
-        let Some(last) = last else { return Ok(None) };
+        let (room, root_id) = (root.record.room, &root.pdu.event_id);
+        let limit = if ignored.is_empty() { 1 } else { MAX_IGNORED };
+        let wanted = range(RelationKind::Thread, Direction::Descending, limit, until);
+        let last = self.store().relations(room, root_id, wanted).await?;
+        let Some(last) = last.iter().find(|reply| !ignored.sent(reply)) else { return Ok(None) };
+        let hidden = self.ignored_replies(room, root_id, ignored).await?;
+        let count = self.thread_length(room, root_id, until).await?.saturating_sub(hidden);
         let latest = self.event(last.event).await?;
         let mut latest_event = self.plain_event(viewer, &latest).await?;
-        if let Some(edit) = self.latest_edit(&latest).await? {
+        if let Some(edit) = self.latest_edit_until(&latest, until).await? {
             let edit = self.plain_event(viewer, &edit).await?;
             latest_event["unsigned"]["m.relations"] = json!({ "m.replace": edit });
         }
         Ok(Some(json!({
             "latest_event": latest_event,
             "count": count,
-            "current_user_participated": participated,
+            "current_user_participated": self.takes_part(viewer.user_id, root).await?,
         })))
     }
 
-    async fn references(&self, event: &StoredEvent) -> Result<Vec<Value>, RoomError> {
-        let wanted = range(RelationKind::Reference, Direction::Ascending, MAX_REFERENCES);
+    async fn references(
+        &self,
+        event: &StoredEvent,
+        until: TimelinePosition,
+        ignored: &Ignored,
+    ) -> Result<Vec<Value>, RoomError> {
+        let wanted = range(RelationKind::Reference, Direction::Ascending, MAX_REFERENCES, until);
         let room = event.record.room;
         let mut references = Vec::new();
         for related in self.store().relations(room, &event.pdu.event_id, wanted).await? {
+            if ignored.sent(&related) {
+                continue;
+            }
             let reference = self.event(related.event).await?;
             references.push(json!({ "event_id": reference.pdu.event_id }));
         }
@@ -118,9 +130,14 @@ impl Rooms {
     }
 }
 
-fn range(kind: RelationKind, direction: Direction, limit: usize) -> RelationRange {
-    let (after, before) = (TimelinePosition::MIN, TimelinePosition::MAX);
-    RelationRange { kind, after, before, direction, limit }
+fn range(
+    kind: RelationKind,
+    direction: Direction,
+    limit: usize,
+    until: TimelinePosition,
+) -> RelationRange {
+    let before = TimelinePosition(until.0.saturating_add(1));
+    RelationRange { kind, after: TimelinePosition::MIN, before, direction, limit }
 }
 
 /// Whether `edit` may stand in for `event`: the same sender and type, neither a state event, the edited not an edit.

@@ -303,12 +303,13 @@ impl<'a> Assembly<'a> {
             self.hashes.insert(record.event_id.clone(), hash);
         }
         self.batch.append_event(number, &record, json, slot)?;
+        self.batch.create_event_time(self.room, pdu.origin_server_ts, number, slot)?;
         self.batch.announce(Change::Timeline(self.room));
         let event = Arc::new(StoredEvent { number, record, pdu });
         self.rooms.event_cache().insert(number, Arc::clone(&event));
         self.change_state(&event, slot).await?;
         self.relate(&event, slot).await?;
-        self.redact(&event, auth_state).await?;
+        self.redact(&event, auth_state, slot).await?;
         self.head.extremities = vec![Extremity {
             event: number,
             event_id: event.pdu.event_id.clone(),
@@ -401,19 +402,27 @@ impl<'a> Assembly<'a> {
         &mut self,
         event: &StoredEvent,
         auth_state: &AuthState,
+        slot: Slot,
     ) -> Result<(), RoomError> {
         let Some(redacts) = &event.pdu.redacts else { return Ok(()) };
+        let levels = self.power_levels(auth_state);
         let target = match self.rooms.event_by_id(self.room, redacts).await {
             Ok(found) => found,
-            Err(RoomError::UnknownEvent(_)) => return Ok(()),
+            // A moderator may redact what is not here yet.
+            Err(RoomError::UnknownEvent(_)) if levels.can_redact_others(&event.pdu.sender) => {
+                return Ok(());
+            }
             Err(error) => return Err(error),
         };
-        let levels = self.power_levels(auth_state);
         // Of users of one server the rules would let each redact the other's events; clients are promised otherwise.
         let is_own = event.pdu.sender == target.1.pdu.sender;
         let may = is_own || levels.can_redact_others(&event.pdu.sender);
         if !may || !may_redact(&event.pdu, &target.1.pdu, &levels, &self.rules) {
             return Err(RoomError::Forbidden("you may not redact this event".to_owned()));
+        }
+        if self.rooms.store().redaction(target.1.number).await?.is_some() {
+            // The first redaction has done all there is to do.
+            return Ok(());
         }
         self.batch.redact_event(target.1.number, event.number)?;
         let kept = RedactedEvent { at: self.rooms.clock().now(), event: target.1.number };
@@ -421,7 +430,7 @@ impl<'a> Assembly<'a> {
         let redacted = target.1.pdu.state_entry();
         self.is_described_anew |= redacted.is_some_and(|(kind, _)| summary::describes(&kind));
         self.redacted.push(target.1.number);
-        self.unrelate(&target.1, target.0.position).await
+        self.unrelate(&target.1, target.0.position, slot).await
     }
 
     pub(crate) fn room(&self) -> RoomNumber {

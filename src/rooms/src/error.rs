@@ -16,6 +16,9 @@ pub enum RoomError {
     /// The event is not known here, or not to be seen by who asks.
     #[error("unknown event {0}")]
     UnknownEvent(OwnedEventId),
+    /// There is no event at the time asked for, or none to be seen by who asks.
+    #[error("there is no event in that direction")]
+    NoEventThen,
     /// There is no such state.
     #[error("the room has no such state")]
     NoSuchState,

@@ -143,10 +143,14 @@ impl Rooms {
         position: TimelinePosition,
     ) -> Result<(), RoomError> {
         let room = event.record.room;
-        if let Some(relation) = Relation::of(&event.pdu.content) {
+        // What is redacted relates to nothing any more.
+        let is_redacted = self.store().redaction(event.number).await?.is_some();
+        if let Some(relation) = Relation::of(&event.pdu.content).filter(|_| !is_redacted) {
             let sender = self.store().number_user(&event.pdu.sender).await?;
-            relation.remove(batch, room, sender, position);
+            let slot = batch.slot();
+            relation.remove(batch, room, (sender, position), slot)?;
         }
+        batch.remove_event_time(room, event.pdu.origin_server_ts, position);
         let entry = TimelineEntry { position, event: event.number };
         self.put_event_removal(batch, entry, &event.record, &event.pdu.sender).await
     }

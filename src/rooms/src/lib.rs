@@ -23,10 +23,12 @@ mod founding;
 mod guests;
 mod hierarchy;
 mod history;
+mod ignored;
 mod invite_permission;
 mod joining;
 mod members;
 mod membership;
+mod moments;
 mod mutual;
 pub mod presence;
 mod profiles;
@@ -38,6 +40,7 @@ mod relations;
 mod reports;
 mod restricted;
 mod rooms;
+mod search;
 mod send;
 mod server_notices;
 mod spaces;
@@ -71,9 +74,14 @@ pub use joining::{JoinRequest, ThirdPartySigned};
 pub use membership::Change as MembershipChange;
 pub use mutual::MutualRooms;
 pub use redacted_content::Asker;
-pub use related::RelationsWanted;
+pub use related::{DEPTH as RELATION_DEPTH, Reach, RelationsWanted};
+pub use relations::rel_type;
 pub use reports::{Excerpt, ReportFilter, RoomTitle};
 pub use rooms::{Rooms, Settings};
+pub use search::{
+    Findings, Found, InvalidSearchToken, Order as SearchOrder, Search, SearchError, SearchKey,
+    SearchToken, Wanted as SearchWanted,
+};
 pub use send::{Message, unique_transaction_id};
 pub use server_notices::{Notice, NoticeSettings, Recipient, SentNotice};
 pub use threads::ThreadsOf;

@@ -1,7 +1,9 @@
 //! Listing the events that relate to another.
 
+use std::collections::HashSet;
+
 use ruma::{EventId, RoomId, UserId};
-use store::{Direction, RelationKind, RelationRange, TimelineEntry, TimelinePosition};
+use store::{Direction, EventNumber, RelationKind, RelationRange, TimelineEntry, TimelinePosition};
 
 use crate::tokens::PaginationToken;
 use crate::{Page, Placed, RoomError, Rooms, relations};
@@ -21,10 +23,29 @@ pub struct RelationsWanted {
     pub direction: Direction,
     /// How many at most.
     pub limit: usize,
+    /// Whether what relates to what relates to the event is wanted too.
+    pub reach: Reach,
 }
+
+/// How far relations are followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// To the events that relate to the one itself.
+    Direct,
+    /// Over [`DEPTH`] relations.
+    Recursive,
+}
+
+/// Over how many relations one event is connected with another when they are followed.
+/// Spec: client-server API, `GET /rooms/{roomId}/relations/{eventId}`, `recurse`.
+pub const DEPTH: u8 = 3;
 
 /// How many rows of relations are looked at for one page.
 const MAX_LOOKED_AT: usize = 1_000;
+
+/// How many rows are looked at when relations are followed, and of how many events.
+const MAX_FOLLOWED: usize = 5_000;
+const MAX_PARENTS: usize = 2_000;
 
 impl Rooms {
     /// A page of the events that relate to another, as `reader` may see them.
@@ -48,7 +69,11 @@ impl Rooms {
         let is_cut = found.len() > wanted.limit;
         let mut events: Vec<Placed> = Vec::new();
         let mut last = None;
-        found.truncate(MAX_LOOKED_AT);
+        // Beyond that the rows of one kind may be missing.
+        found.truncate(match wanted.reach {
+            Reach::Direct => MAX_LOOKED_AT,
+            Reach::Recursive => MAX_FOLLOWED,
+        });
         for entry in found {
             if events.len() == wanted.limit {
                 break;
@@ -74,6 +99,9 @@ impl Rooms {
         parent: &EventId,
         wanted: &RelationsWanted,
     ) -> Result<Vec<TimelineEntry>, RoomError> {
+        if wanted.reach == Reach::Recursive {
+            return self.followed_rows(room, parent, wanted).await;
+        }
         let kinds = match &wanted.rel_type {
             Some(rel_type) => vec![RelationKind::of(rel_type)],
             None => RelationKind::ALL.to_vec(),
@@ -90,10 +118,42 @@ impl Rooms {
                     .map(|row| TimelineEntry { position: row.position, event: row.event }),
             );
         }
-        match wanted.direction {
-            Direction::Ascending => rows.sort_by_key(|entry| entry.position),
-            Direction::Descending => rows.sort_by_key(|entry| std::cmp::Reverse(entry.position)),
+        wanted.sort(&mut rows);
+        Ok(rows)
+    }
+
+    /// The rows of all events that are connected with `parent` over a few relations of any kind.
+    async fn followed_rows(
+        &self,
+        room: store::RoomNumber,
+        parent: &EventId,
+        wanted: &RelationsWanted,
+    ) -> Result<Vec<TimelineEntry>, RoomError> {
+        let mut rows: Vec<TimelineEntry> = Vec::new();
+        let mut seen: HashSet<EventNumber> = HashSet::new();
+        let mut parents = vec![parent.to_owned()];
+        for _ in 0..DEPTH {
+            let mut children = Vec::new();
+            for parent in parents {
+                let left = MAX_FOLLOWED.saturating_sub(rows.len());
+                for row in self.store().all_relations(room, &parent, left).await? {
+                    if seen.insert(row.event) {
+                        rows.push(TimelineEntry { position: row.position, event: row.event });
+                        children.push(row.event);
+                    }
+                }
+            }
+            // The newest matter most to who reads on from the end.
+            children.sort_unstable_by(|one, other| other.cmp(one));
+            children.truncate(MAX_PARENTS);
+            parents = Vec::with_capacity(children.len());
+            for child in children {
+                parents.push(self.event(child).await?.pdu.event_id.clone());
+            }
         }
+        let (after, before) = wanted.bounds();
+        rows.retain(|row| after < row.position && row.position < before);
+        wanted.sort(&mut rows);
         Ok(rows)
     }
 }
@@ -110,6 +170,13 @@ impl RelationsWanted {
             low.map_or(TimelinePosition::MIN, |token| token.0),
             high.map_or(TimelinePosition::MAX, above),
         )
+    }
+
+    fn sort(&self, rows: &mut [TimelineEntry]) {
+        match self.direction {
+            Direction::Ascending => rows.sort_by_key(|entry| entry.position),
+            Direction::Descending => rows.sort_by_key(|entry| std::cmp::Reverse(entry.position)),
+        }
     }
 
     fn covers(&self, event: &crate::StoredEvent) -> bool {

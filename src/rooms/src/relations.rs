@@ -2,7 +2,7 @@
 
 use ruma::OwnedEventId;
 use serde::Deserialize;
-use store::{Batch, RelationKind, RoomNumber, Slot, TimelinePosition, UserNumber};
+use store::{Batch, RelationKind, RoomNumber, Slot, StoreError, TimelinePosition, UserNumber};
 
 use crate::assembly::Assembly;
 use crate::{RoomError, StoredEvent};
@@ -43,7 +43,7 @@ impl Relation {
 }
 
 /// The `rel_type` that an event's content states.
-pub(crate) fn rel_type(content: &serde_json::value::RawValue) -> Option<String> {
+pub fn rel_type(content: &serde_json::value::RawValue) -> Option<String> {
     #[derive(Deserialize)]
     struct Content {
         #[serde(rename = "m.relates_to")]
@@ -58,21 +58,22 @@ pub(crate) fn rel_type(content: &serde_json::value::RawValue) -> Option<String> 
 }
 
 impl Relation {
-    /// Takes back what the event of `sender` that stands at `position` related to.
+    /// Takes back what the event of `sender` that stands at `position` related to; at `slot` it goes.
     pub(crate) fn remove(
         &self,
         batch: &mut Batch,
         room: RoomNumber,
-        sender: UserNumber,
-        position: TimelinePosition,
-    ) {
+        (sender, position): (UserNumber, TimelinePosition),
+        slot: Slot,
+    ) -> Result<(), StoreError> {
         if let (RelationKind::Annotation, Some(key)) = (self.kind, &self.key) {
             batch.remove_annotation(room, &self.parent, sender, key);
         }
         if self.kind == RelationKind::Thread {
-            batch.remove_thread_reply(room, position);
+            batch.remove_thread_reply(room, &self.parent, (sender, position), slot)?;
         }
         batch.remove_relation(room, &self.parent, self.kind, position);
+        Ok(())
     }
 }
 
@@ -99,21 +100,22 @@ impl Assembly<'_> {
             self.batch.create_annotation(room, &relation.parent, sender, key, event.number)?;
         }
         if relation.kind == RelationKind::Thread {
-            self.batch.create_thread_reply(room, &relation.parent, slot)?;
+            self.batch.create_thread_reply(room, &relation.parent, sender, slot)?;
         }
         let (to, what) = ((&*relation.parent, relation.kind), (event.number, sender));
         Ok(self.batch.create_relation(room, to, what, slot)?)
     }
 
-    /// Takes back what a redacted event, standing at `position`, related to.
+    /// Takes back what an event, standing at `position` and redacted at `slot`, related to.
     pub(crate) async fn unrelate(
         &mut self,
         event: &StoredEvent,
         position: TimelinePosition,
+        slot: Slot,
     ) -> Result<(), RoomError> {
         let Some(relation) = Relation::of(&event.pdu.content) else { return Ok(()) };
         let sender = self.rooms.store().number_user(&event.pdu.sender).await?;
-        relation.remove(&mut self.batch, event.record.room, sender, position);
+        relation.remove(&mut self.batch, event.record.room, (sender, position), slot)?;
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ruma::UserId;
 use store::{Direction, RoomNumber, TimelineEntry, TimelinePosition};
 
+use crate::ignored::Ignored;
 use crate::tokens::PaginationToken;
 use crate::{RoomError, Rooms, StoredEvent};
 
@@ -49,6 +50,7 @@ impl Rooms {
         wanted: impl Fn(&StoredEvent) -> bool,
     ) -> Result<Page, RoomError> {
         let mut sight = self.sight(reader, room).await?;
+        let ignored = self.ignored_by(reader).await?;
         let (mut after, mut before) = bounds(&stretch);
         let mut events: Vec<Placed> = Vec::new();
         let mut looked_at = 0;
@@ -67,7 +69,11 @@ impl Rooms {
                 }
             }
             let visible = sight.visible(entries).await?;
-            events.extend(visible.into_iter().filter(|(_, event)| wanted(event)));
+            for placed in visible {
+                if wanted(&placed.1) && !self.is_hidden(&ignored, &placed.1).await? {
+                    events.push(placed);
+                }
+            }
             if is_end {
                 last = None;
                 break;
@@ -78,6 +84,15 @@ impl Rooms {
             Direction::Descending => PaginationToken::before(position),
         });
         Ok(Page { events, next })
+    }
+
+    /// Whether an event is not shown to who ignores its sender.
+    async fn is_hidden(&self, ignored: &Ignored, event: &StoredEvent) -> Result<bool, RoomError> {
+        if ignored.is_empty() {
+            return Ok(false);
+        }
+        let sender = self.store().user_number(&event.pdu.sender).await?;
+        Ok(sender.is_some_and(|sender| ignored.hides(sender, event)))
     }
 
     /// The end of a room's timeline as it is now.

@@ -64,6 +64,27 @@ impl Rooms {
         }
         Err(RoomError::NotInRoom)
     }
+
+    /// Up to where a user who sees an event also sees what was said of it later: who left does not learn what came
+    /// after.
+    pub(crate) async fn sees_until(
+        &self,
+        user: &UserId,
+        room: RoomNumber,
+    ) -> Result<TimelinePosition, RoomError> {
+        let known = self.membership_of(user, room).await?;
+        let left =
+            known.filter(|known| matches!(known.membership, Membership::Leave | Membership::Ban));
+        let Some(left) = left else { return Ok(TimelinePosition::MAX) };
+        let root = self.current_state(room).await?;
+        let kind = StateEventType::RoomHistoryVisibility;
+        let visibility = self.state_at(room, root, &kind, "").await?;
+        let visibility = visibility.map(|event| visibility_in(&event));
+        Ok(match visibility {
+            Some(HistoryVisibility::WorldReadable) => TimelinePosition::MAX,
+            _ => TimelinePosition::from(left.since),
+        })
+    }
 }
 
 impl Rooms {

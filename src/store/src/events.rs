@@ -151,6 +151,8 @@ impl Batch {
     ) -> Result<(), StoreError> {
         self.put(EVENT, event_key(number), event_value(record, json)?)?;
 
+        self.create_arrival(number, slot)?;
+
         let stamp = |offset| Stamp { offset, slot, encoding: StampEncoding::Timeline };
         let event_id = record.event_id.as_bytes().to_vec();
         self.expect_bytes(EVENT_INDEX, event_id.clone(), None);
@@ -181,13 +183,14 @@ impl Batch {
         self.remove(REDACTION, event_key(number));
     }
 
-    /// Notes that `event` was redacted by `redaction`.
+    /// Notes that `event` was redacted by `redaction`. Committing fails with [`StoreError::Conflict`] when it was
+    /// redacted already.
     pub fn redact_event(
         &mut self,
         event: EventNumber,
         redaction: EventNumber,
     ) -> Result<(), StoreError> {
-        self.insert(REDACTION, event_key(event), &redaction)
+        self.insert_new(REDACTION, event_key(event), &redaction)
     }
 }
 

@@ -6,6 +6,7 @@
 mod account_data;
 mod account_names;
 mod aliases;
+mod arrivals;
 mod batch;
 mod blocked_rooms;
 mod committer;
@@ -14,6 +15,7 @@ mod devices;
 mod directory;
 mod engine;
 mod error;
+mod event_times;
 mod events;
 mod filters;
 mod folder;
@@ -52,11 +54,13 @@ mod users;
 
 pub use account_data::AccountData;
 pub use aliases::AliasRecord;
+pub use arrivals::Arrival;
 pub use batch::{Batch, Change, Slot};
 pub use devices::{DeviceRecord, LastSeen, PairState, TokenHash, TokenOwner, TokenPair};
 pub use directory::DirectoryPlace;
 pub use engine::{Direction, Engine, Entry, KeyRange, Write, memory::MemoryEngine};
 pub use error::{EngineError, StoreError};
+pub use event_times::Moment;
 pub use events::{EventIndex, EventRecord, EventTransaction, TimelineEntry};
 pub use folder::{EngineKind, EngineOptions, engine_in, open, open_engine};
 pub use memberships::{Forgotten, Membership, MembershipChange, RoomMembership};
@@ -79,6 +83,7 @@ pub use tasks::{
     HistoryPurge, LocalEvents, RedactionScope, Redactor, Removal, RoomDeletion, SuccessorRoom,
     TaskRecord, TaskState, TaskSubject, UserRedaction, Work,
 };
+pub use threads::{ThreadRemoval, ThreadTally};
 pub use transactions::TransactionKey;
 pub use transfer::{TransferError, export, import};
 pub use unread_tallies::{TallyBasis, UnreadEvent, UnreadTally};

@@ -124,6 +124,18 @@ impl Store {
         entries.iter().map(|(key, value)| related_event(key, value)).collect()
     }
 
+    /// At most `limit` events that relate to `parent` in any way, by kind and then in timeline order.
+    pub async fn all_relations(
+        &self,
+        room: RoomNumber,
+        parent: &EventId,
+        limit: usize,
+    ) -> Result<Vec<RelatedEvent>, StoreError> {
+        let range = KeyRange::prefix(parent_key(room, parent).into_bytes());
+        let entries = self.scan(RELATION, range, Direction::Ascending, limit).await?;
+        entries.iter().map(|(key, value)| related_event(key, value)).collect()
+    }
+
     /// The reaction with `key` that a user already gave to `parent`.
     pub async fn annotation(
         &self,

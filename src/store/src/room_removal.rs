@@ -5,6 +5,7 @@
 //! the sequence.
 
 use crate::engine::{Direction, KeyRange};
+use crate::event_times::EVENT_TIME;
 use crate::events::{TIMELINE, timeline_entry};
 use crate::key::Key;
 use crate::memberships::{ROOM_MEMBER, USER_ROOM};
@@ -13,7 +14,7 @@ use crate::relations::{ANNOTATION, RELATION};
 use crate::room_heads::ROOM_HEAD;
 use crate::space_links::SPACE_LINK;
 use crate::state_trie::STATE_NODE;
-use crate::threads::THREAD_REPLY;
+use crate::threads::{THREAD_PARTICIPANT, THREAD_REMOVAL, THREAD_REPLY, THREAD_TALLY};
 use crate::unread_tallies::UNREAD_TALLY;
 use crate::user_directory::OPEN_ROOM;
 use crate::{
@@ -22,10 +23,14 @@ use crate::{
 };
 
 /// The tables whose keys begin with the room's number, without those that lead to others.
-const OF_ROOM: [Table; 8] = [
+const OF_ROOM: [Table; 12] = [
     RELATION,
     ANNOTATION,
     THREAD_REPLY,
+    THREAD_PARTICIPANT,
+    THREAD_REMOVAL,
+    THREAD_TALLY,
+    EVENT_TIME,
     RECEIPT,
     RECEIPT_STREAM,
     SPACE_LINK,

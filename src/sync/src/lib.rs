@@ -21,6 +21,7 @@ mod old_sync;
 mod other_state;
 mod presence;
 mod reader;
+mod relation_filter;
 mod state;
 mod stored_filters;
 mod summary;
@@ -46,6 +47,7 @@ use crate::waiters::Waiters;
 pub use filter::EventFilter;
 pub use notifications::{Notification, Notifications, NotificationsWanted, Only};
 pub use old_sync::{Archived, EventStream, RoomSnapshot, Snapshot};
+pub use relation_filter::RelationFilter;
 pub use token::{Epoch, InvalidToken, MemoryPosition, SyncToken};
 pub use v2::{Extent, Place, SyncRequest};
 

@@ -6,6 +6,7 @@ mod directory;
 mod joining;
 mod members;
 mod membership;
+mod messages_request;
 mod mutual;
 mod relations;
 mod sending;
@@ -13,6 +14,7 @@ mod spaces;
 mod state;
 mod threads;
 mod timeline;
+mod timestamps;
 mod upgrades;
 
 use rooms::{RoomError, Rooms, Viewer};
@@ -36,6 +38,7 @@ pub fn endpoints(all: EdgeBuilder, rooms: &Rooms) -> EdgeBuilder {
         .with(directory::endpoints(begin()))
         .with(members::endpoints(begin()))
         .with(timeline::endpoints(begin()))
+        .with(timestamps::endpoints(begin()))
         .with(threads::endpoints(begin()))
         .with(relations::endpoints(begin()))
 }

@@ -26,6 +26,7 @@ impl From<RoomError> for MatrixError {
             | RoomError::UnknownEvent(_)
             | RoomError::UnknownAlias(_)
             | RoomError::NothingToPurge
+            | RoomError::NoEventThen
             | RoomError::NoSuchState => (StatusCode::NOT_FOUND, ErrorKind::NotFound),
             RoomError::NotInRoom | RoomError::Blocked | RoomError::Forbidden(_) => {
                 (StatusCode::FORBIDDEN, ErrorKind::Forbidden)

@@ -6,14 +6,14 @@ use accounts::{Accounts, Guests, Registration};
 use api::{EdgeBuilder, RateLimits, Shutdown, admin, client, client::well_known::WellKnown};
 use protocol::{Clock, SystemClock};
 use rooms::presence::Tracking;
-use rooms::{Rooms, SearchableUsers};
+use rooms::{Rooms, Search, SearchableUsers};
 use ruma::UserId;
 use ruma::api::client::discovery::discover_support::{self, ContactRole};
 use store::{EngineOptions, Store, StoreError};
 use sync::{Epoch, Sync};
 
 use crate::{
-    config::{Config, Contact},
+    config::{Config, Contact, EngineKind},
     data_dir::DataDir,
     failure::Failure,
 };
@@ -23,6 +23,7 @@ pub(super) struct Services {
     store: Store,
     accounts: Accounts,
     rooms: Rooms,
+    search: Search,
     sync: Sync,
 }
 
@@ -50,8 +51,9 @@ impl Services {
             ..(&config.rooms).into()
         };
         let rooms = Rooms::new(store.clone(), name, signing_key, clock, settings);
+        let search = open_search(config, data, rooms.clone()).await?;
         let sync = Sync::new(rooms.clone(), Epoch(rand::random()));
-        Ok(Self { store, accounts, rooms, sync })
+        Ok(Self { store, accounts, rooms, search, sync })
     }
 
     /// All endpoints.
@@ -78,6 +80,7 @@ impl Services {
             .with(client::push_rules::endpoints(self.accounts.clone()))
             .with(client::pushers::endpoints(self.accounts.clone()))
             .with(client::registration::endpoints(self.accounts.clone()))
+            .with(client::search::endpoints(self.rooms.clone(), self.search.clone()))
             .with(client::server_administration::endpoints(self.accounts.clone()))
             .with(client::sessions::endpoints(self.accounts.clone()))
             .with(client::tags::endpoints(self.accounts.clone()))
@@ -100,11 +103,11 @@ impl Services {
 
     /// What goes on while the server runs; never ends by itself.
     pub(super) fn background(&self) -> impl Future<Output = ()> + Send + 'static {
-        let (sync, rooms) = (self.sync.clone(), self.rooms.clone());
+        let (sync, search, rooms) = (self.sync.clone(), self.search.clone(), self.rooms.clone());
         async move {
             let accounts = async { tokio::join!(rooms.propagate_profiles(), rooms.see_out()) };
             let removal = async { tokio::join!(rooms.erase_redacted(), rooms.work()) };
-            tokio::join!(sync.run(), accounts, removal);
+            tokio::join!(sync.run(), search.run(), accounts, removal);
         }
     }
 
@@ -128,6 +131,16 @@ fn notice_settings(config: &Config) -> Result<Option<rooms::NoticeSettings>, Fai
     let sender = UserId::parse_with_server_name(&*notices.localpart, &config.server.name);
     let sender = sender.map_err(Failure::because("server_notices.localpart is no user name"))?;
     Ok(Some(rooms::NoticeSettings { sender, room_name: notices.room_name.clone() }))
+}
+
+/// The search index beside the store; in memory where the store is.
+async fn open_search(config: &Config, data: &DataDir, rooms: Rooms) -> Result<Search, Failure> {
+    let in_memory = config.storage.engine == EngineKind::Memory;
+    let folder = (!in_memory).then(|| data.path().join("search"));
+    let opened = tokio::task::spawn_blocking(move || Search::open(rooms, folder.as_deref())).await;
+    opened
+        .map_err(Failure::because("cannot open the search index"))?
+        .map_err(Failure::because("cannot open the search index"))
 }
 
 fn account_settings(config: &Config, data: &DataDir) -> Result<accounts::Settings, Failure> {

@@ -1,6 +1,6 @@
 //! Spec: client-server API, "Retrieving relationships".
 
-use rooms::{EventShape, RelationsWanted, Rooms};
+use rooms::{EventShape, RELATION_DEPTH, Reach, RelationsWanted, Rooms};
 use ruma::api::Direction;
 use ruma::api::client::relations::{
     get_relating_events, get_relating_events_with_rel_type,
@@ -17,7 +17,8 @@ const DEFAULT_LIMIT: usize = 5;
 const MAX_LIMIT: usize = 100;
 
 pub(super) fn endpoints(endpoints: Endpoints<Rooms>) -> Endpoints<Rooms> {
-    endpoints.at(all).at(by_relation).at(by_relation_and_type)
+    // Clients follow relations where they see this or v1.10.
+    endpoints.at(all).at(by_relation).at(by_relation_and_type).feature("org.matrix.msc3981")
 }
 
 /// What the three requests have in common.
@@ -30,12 +31,14 @@ struct Common<'a> {
     limit: Option<UInt>,
     rel_type: Option<String>,
     event_type: Option<String>,
+    recurse: bool,
 }
 
 /// What the three responses have in common.
 struct Related<T> {
     chunk: Vec<Raw<T>>,
     next: Option<String>,
+    depth: Option<UInt>,
 }
 
 async fn related<T>(
@@ -57,6 +60,7 @@ async fn related<T>(
             .and_then(|limit| usize::try_from(limit).ok())
             .unwrap_or(DEFAULT_LIMIT)
             .clamp(1, MAX_LIMIT),
+        reach: if common.recurse { Reach::Recursive } else { Reach::Direct },
     };
     let page = rooms.related_events(requester.user_id(), common.room_id, common.event_id, wanted);
     let page = page.await?;
@@ -64,7 +68,8 @@ async fn related<T>(
     for (_, event) in &page.events {
         chunk.push(rooms.client_event(viewer(requester), event, EventShape::Whole).await?);
     }
-    Ok(Related { chunk: typed(chunk), next: page.next.map(|next| next.to_string()) })
+    let depth = common.recurse.then(|| RELATION_DEPTH.into());
+    Ok(Related { chunk: typed(chunk), next: page.next.map(|next| next.to_string()), depth })
 }
 
 async fn all(
@@ -81,10 +86,12 @@ async fn all(
         limit: request.limit,
         rel_type: None,
         event_type: None,
+        recurse: request.recurse,
     };
     let related = related(&rooms, &requester, common).await?;
     let mut response = get_relating_events::v1::Response::new(related.chunk);
     response.next_batch = related.next;
+    response.recursion_depth = related.depth;
     Ok(response)
 }
 
@@ -102,10 +109,12 @@ async fn by_relation(
         limit: request.limit,
         rel_type: Some(request.rel_type.to_string()),
         event_type: None,
+        recurse: request.recurse,
     };
     let related = related(&rooms, &requester, common).await?;
     let mut response = get_relating_events_with_rel_type::v1::Response::new(related.chunk);
     response.next_batch = related.next;
+    response.recursion_depth = related.depth;
     Ok(response)
 }
 
@@ -123,10 +132,12 @@ async fn by_relation_and_type(
         limit: request.limit,
         rel_type: Some(request.rel_type.to_string()),
         event_type: Some(request.event_type.to_string()),
+        recurse: request.recurse,
     };
     let related = related(&rooms, &requester, common).await?;
     let mut response =
         get_relating_events_with_rel_type_and_event_type::v1::Response::new(related.chunk);
     response.next_batch = related.next;
+    response.recursion_depth = related.depth;
     Ok(response)
 }

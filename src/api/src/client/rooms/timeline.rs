@@ -17,6 +17,7 @@ use serde_json::value::RawValue;
 use store::{RoomNumber, StateRoot, TimelinePosition};
 use sync::EventFilter;
 
+use super::messages_request::MessagesRequest;
 use super::{token, typed, viewer};
 use crate::stand_in::stand_in;
 use crate::{Endpoints, MatrixError, Requester};
@@ -25,13 +26,14 @@ use crate::{Endpoints, MatrixError, Requester};
 const MAX_LIMIT: usize = 1_000;
 
 pub(super) fn endpoints(endpoints: Endpoints<Rooms>) -> Endpoints<Rooms> {
-    endpoints.at(messages).at(event).at(context).feature("fi.mau.msc2815")
+    let endpoints = endpoints.at(messages).at(event).at(context);
+    endpoints.feature("fi.mau.msc2815").feature("org.matrix.msc3874")
 }
 
 async fn messages(
     rooms: Rooms,
     requester: Requester,
-    request: get_message_events::v3::Request,
+    MessagesRequest { request, relations }: MessagesRequest,
 ) -> Result<get_message_events::v3::Response, MatrixError> {
     let reader = requester.user_id();
     let room = rooms.number_of_seen(&request.room_id).await?;
@@ -50,7 +52,9 @@ async fn messages(
         limit: limit_of(request.limit),
     };
     let filter = EventFilter::new(&request.filter, &request.room_id);
-    let page = rooms.page(reader, room, stretch, |event| filter.covers(&event.pdu)).await?;
+    let wanted =
+        |event: &rooms::StoredEvent| filter.covers(&event.pdu) && relations.covers(&event.pdu);
+    let page = rooms.page(reader, room, stretch, wanted).await?;
     let mut response = get_message_events::v3::Response::new();
     response.start = from.to_string();
     response.end = page.next.map(|next| next.to_string());

@@ -1,0 +1,41 @@
+//! `GET /rooms/{roomId}/messages` with all that its filter may say. Spec: MSC3874.
+
+use ruma::api::IncomingRequest;
+use ruma::api::client::message::get_message_events::v3::{Request, Response};
+use ruma::api::error::DeserializationError;
+use sync::RelationFilter;
+
+use crate::stand_in::stand_in;
+
+/// [`Request`] with those keys of its filter that ruma does not know.
+pub(super) struct MessagesRequest {
+    pub(super) request: Request,
+    pub(super) relations: RelationFilter,
+}
+
+stand_in!(MessagesRequest, Request);
+
+/// The same request once more, for these keys alone.
+#[ruma::api::request]
+struct RelationParts {
+    #[ruma_api(query)]
+    #[serde(with = "ruma::serde::json_string", default)]
+    filter: RelationFilter,
+}
+
+stand_in!(RelationParts, Request);
+
+impl IncomingRequest for MessagesRequest {
+    type EndpointError = <Request as IncomingRequest>::EndpointError;
+    type OutgoingResponse = Response;
+
+    fn try_from_http_request_inner(
+        request: http::Request<&[u8]>,
+        path_args: &[&str],
+    ) -> Result<Self, DeserializationError> {
+        let relations =
+            RelationParts::try_from_http_request_inner(request.clone(), path_args)?.filter;
+        let request = Request::try_from_http_request_inner(request, path_args)?;
+        Ok(Self { request, relations })
+    }
+}
