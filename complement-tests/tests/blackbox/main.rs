@@ -50,6 +50,7 @@ mod spaces;
 mod state;
 mod sync;
 mod third_party_networks;
+mod thread_subscriptions;
 mod timestamps;
 mod typing;
 mod upgrades;

@@ -5,6 +5,7 @@ mod request;
 mod rooms;
 mod search;
 mod sync;
+mod thread_subscriptions;
 
 use std::{error::Error, fmt, time::Duration};
 
@@ -30,6 +31,8 @@ enum ErrorBody {
     Standard(StandardErrorBody),
     /// More authentication is needed before the request is served.
     Uiaa(UiaaInfo),
+    /// As a proposal has it.
+    Unstable(serde_json::Map<String, serde_json::Value>),
 }
 
 impl MatrixError {
@@ -42,6 +45,18 @@ impl MatrixError {
     /// An error of the request itself.
     pub fn bad_request(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, kind, message)
+    }
+
+    /// An error of a proposal, whose errcode ruma does not know; `more` are its other keys.
+    pub(crate) fn unstable(
+        status: StatusCode,
+        errcode: &str,
+        message: &str,
+        mut more: serde_json::Map<String, serde_json::Value>,
+    ) -> Self {
+        more.insert("errcode".to_owned(), errcode.into());
+        more.insert("error".to_owned(), message.into());
+        Self { status, body: Box::new(ErrorBody::Unstable(more)) }
     }
 
     /// `M_FORBIDDEN`.
@@ -133,6 +148,7 @@ impl Serialize for ErrorBody {
         match self {
             Self::Standard(body) => body.serialize(serializer),
             Self::Uiaa(info) => info.serialize(serializer),
+            Self::Unstable(body) => body.serialize(serializer),
         }
     }
 }

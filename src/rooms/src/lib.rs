@@ -51,6 +51,7 @@ mod takeover;
 mod tasks;
 #[cfg(test)]
 mod testing;
+mod thread_subscriptions;
 mod threads;
 mod timeline;
 pub mod tokens;
@@ -84,6 +85,7 @@ pub use search::{
 };
 pub use send::{Message, unique_transaction_id};
 pub use server_notices::{Notice, NoticeSettings, Recipient, SentNotice};
+pub use thread_subscriptions::{Subscribing, SubscriptionError};
 pub use threads::ThreadsOf;
 pub use timeline::{Page, Placed, Stretch};
 pub use user_directory::{FoundUser, FoundUsers, SearchableUsers};

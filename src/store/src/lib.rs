@@ -45,6 +45,7 @@ mod state_trie;
 mod store;
 mod table;
 mod tasks;
+mod thread_subscriptions;
 mod threads;
 mod transactions;
 mod transfer;
@@ -83,6 +84,7 @@ pub use tasks::{
     HistoryPurge, LocalEvents, RedactionScope, Redactor, Removal, RoomDeletion, SuccessorRoom,
     TaskRecord, TaskState, TaskSubject, UserRedaction, Work,
 };
+pub use thread_subscriptions::{Subscription, ThreadSubscription};
 pub use threads::{ThreadRemoval, ThreadTally};
 pub use transactions::TransactionKey;
 pub use transfer::{TransferError, export, import};

@@ -12,6 +12,7 @@ mod relations;
 mod sending;
 mod spaces;
 mod state;
+mod thread_subscriptions;
 mod threads;
 mod timeline;
 mod timestamps;
@@ -40,6 +41,7 @@ pub fn endpoints(all: EdgeBuilder, rooms: &Rooms) -> EdgeBuilder {
         .with(timeline::endpoints(begin()))
         .with(timestamps::endpoints(begin()))
         .with(threads::endpoints(begin()))
+        .with(thread_subscriptions::endpoints(begin()))
         .with(relations::endpoints(begin()))
 }
 

@@ -1,0 +1,171 @@
+//! Which threads a user follows. Spec: MSC4306.
+
+use ruma::{EventId, RoomId, UserId};
+use store::{
+    Batch, RelationKind, RoomNumber, StoreError, Subscription, ThreadSubscription, TimelinePosition,
+};
+
+use crate::relations::Relation;
+use crate::{RoomError, Rooms};
+
+/// How often a change is tried again when the same user changes it from elsewhere.
+const ATTEMPTS: usize = 20;
+
+/// How somebody comes to follow a thread.
+#[derive(Debug, Clone, Copy)]
+pub enum Subscribing<'a> {
+    /// They said so.
+    Manually,
+    /// Their client does, because of this event of the thread.
+    BecauseOf(&'a EventId),
+}
+
+/// Why a subscription did not change.
+#[derive(Debug, thiserror::Error)]
+pub enum SubscriptionError {
+    /// The user does not follow the thread.
+    #[error("you are not subscribed to this thread")]
+    NotSubscribed,
+    /// The event that is to be the cause is not part of the thread.
+    #[error("the event is not in this thread")]
+    NotInThread,
+    /// The user has unsubscribed since the event that is to be the cause.
+    #[error("you have unsubscribed since that event")]
+    Unsubscribed,
+    /// The room could not be read, or is closed to the user.
+    #[error(transparent)]
+    Room(#[from] RoomError),
+}
+
+impl From<StoreError> for SubscriptionError {
+    fn from(error: StoreError) -> Self {
+        Self::Room(error.into())
+    }
+}
+
+impl Rooms {
+    /// Whether a user follows a thread manually or automatically.
+    ///
+    /// Fails with [`SubscriptionError::NotSubscribed`], and with [`RoomError::UnknownEvent`] for a root that the
+    /// user does not see.
+    pub async fn thread_subscription(
+        &self,
+        user: &UserId,
+        room_id: &RoomId,
+        root: &EventId,
+    ) -> Result<Subscription, SubscriptionError> {
+        let room = self.room_of_thread(user, room_id, root).await?;
+        let user = self.store().number_user(user).await?;
+        match self.store().thread_subscription(user, room, root).await? {
+            None | Some(ThreadSubscription { subscription: Subscription::Ended, .. }) => {
+                Err(SubscriptionError::NotSubscribed)
+            }
+            Some(known) => Ok(known.subscription),
+        }
+    }
+
+    /// Has a user follow a thread. What they said themselves is not changed by what their client does.
+    ///
+    /// Fails with [`SubscriptionError::NotInThread`] and [`SubscriptionError::Unsubscribed`].
+    #[tracing::instrument(skip_all, fields(%room_id))]
+    pub async fn subscribe_to_thread(
+        &self,
+        user: &UserId,
+        room_id: &RoomId,
+        root: &EventId,
+        how: Subscribing<'_>,
+    ) -> Result<(), SubscriptionError> {
+        let room = self.room_of_thread(user, room_id, root).await?;
+        let (after, cause) = match how {
+            Subscribing::Manually => (Subscription::Manual, None),
+            Subscribing::BecauseOf(event) => {
+                (Subscription::Automatic, Some(self.place_in_thread(room, root, event).await?))
+            }
+        };
+        self.change_subscription(user, room, root, |before| match (before, cause) {
+            (None, _) => Ok(Some(after)),
+            (Some(known), Some(cause)) if known.subscription == Subscription::Ended => {
+                if cause <= TimelinePosition::from(known.since) {
+                    return Err(SubscriptionError::Unsubscribed);
+                }
+                Ok(Some(after))
+            }
+            (Some(known), Some(_)) if known.subscription == Subscription::Manual => Ok(None),
+            (Some(known), _) => Ok((known.subscription != after).then_some(after)),
+        })
+        .await
+    }
+
+    /// Has a user follow a thread no more; nothing changes when they do not.
+    #[tracing::instrument(skip_all, fields(%room_id))]
+    pub async fn unsubscribe_from_thread(
+        &self,
+        user: &UserId,
+        room_id: &RoomId,
+        root: &EventId,
+    ) -> Result<(), SubscriptionError> {
+        let room = self.room_of_thread(user, room_id, root).await?;
+        self.change_subscription(user, room, root, |before| {
+            let is_subscribed =
+                before.is_some_and(|known| known.subscription != Subscription::Ended);
+            Ok(is_subscribed.then_some(Subscription::Ended))
+        })
+        .await
+    }
+
+    async fn change_subscription(
+        &self,
+        user: &UserId,
+        room: RoomNumber,
+        root: &EventId,
+        change: impl Fn(Option<&ThreadSubscription>) -> Result<Option<Subscription>, SubscriptionError>,
+    ) -> Result<(), SubscriptionError> {
+        let user = self.store().number_user(user).await?;
+        for _ in 0..ATTEMPTS {
+            let before = self.store().thread_subscription(user, room, root).await?;
+            let Some(after) = change(before.as_ref())? else { return Ok(()) };
+            let mut batch = Batch::new();
+            let slot = batch.slot();
+            batch.set_thread_subscription((user, room), root, before.as_ref(), after, slot)?;
+            match self.store().commit(batch).await {
+                Err(StoreError::Conflict) => {}
+                outcome => return outcome.map(|_| ()).map_err(Into::into),
+            }
+        }
+        Err(RoomError::Busy.into())
+    }
+
+    /// The room of a thread whose root a user may see.
+    async fn room_of_thread(
+        &self,
+        user: &UserId,
+        room_id: &RoomId,
+        root: &EventId,
+    ) -> Result<RoomNumber, RoomError> {
+        let room = self.number_of_joined(user, room_id).await?;
+        let (index, event) = self.event_by_id(room, root).await?;
+        let mut sight = self.sight(user, room).await?;
+        if sight.sees(&event, index.position).await? {
+            return Ok(room);
+        }
+        Err(RoomError::UnknownEvent(root.to_owned()))
+    }
+
+    /// Where an event of a thread stands.
+    async fn place_in_thread(
+        &self,
+        room: RoomNumber,
+        root: &EventId,
+        event: &EventId,
+    ) -> Result<TimelinePosition, SubscriptionError> {
+        let (index, event) = match self.event_by_id(room, event).await {
+            Err(RoomError::UnknownEvent(_)) => return Err(SubscriptionError::NotInThread),
+            outcome => outcome?,
+        };
+        let relation = Relation::of(&event.pdu.content);
+        let is_reply = relation.is_some_and(|relation| {
+            relation.kind == RelationKind::Thread && relation.parent == root
+        });
+        if is_reply { Ok(index.position) } else { Err(SubscriptionError::NotInThread) }
+    }
+}
