@@ -10,6 +10,7 @@ mod admin_users;
 mod aliases;
 mod context;
 mod creators;
+mod delayed_events;
 mod devices;
 mod directory;
 mod durability;

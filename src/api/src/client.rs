@@ -3,6 +3,7 @@
 pub mod account;
 pub mod account_data;
 pub mod capabilities;
+pub mod delayed_events;
 pub mod devices;
 pub mod fallback;
 pub mod filters;

@@ -1,6 +1,7 @@
 //! What a client is told when a request fails.
 
 mod accounts;
+mod delayed_events;
 mod request;
 mod rooms;
 mod search;

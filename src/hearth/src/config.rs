@@ -169,6 +169,9 @@ pub(crate) struct Rooms {
     pub(crate) publishers: Publishers,
     /// Whether rooms that users leave are forgotten at once.
     pub(crate) forget_on_leave: bool,
+    /// The longest time for which clients may have an event held back.
+    #[serde(with = "seconds")]
+    pub(crate) max_event_delay_seconds: Duration,
 }
 
 /// Who may put rooms into the directory.
@@ -284,6 +287,7 @@ impl Default for Rooms {
             redacted_retention_seconds: Duration::from_hours(7 * 24),
             publishers: Publishers::default(),
             forget_on_leave: false,
+            max_event_delay_seconds: Duration::from_hours(24),
         }
     }
 }

@@ -338,6 +338,7 @@ impl<'a> Assembly<'a> {
         }
         self.is_described_anew |= state_key.is_empty() && summary::describes(&kind);
         let key = store.number_state_key(&kind, state_key).await?;
+        self.take_back_delayed(&event.pdu.sender, key).await?;
         let change = [(key, Some(event.number))];
         self.head.state =
             store.set_state(&mut self.batch, self.room, self.head.state, &change).await?;

@@ -11,6 +11,7 @@ use store::{EventNumber, Forgotten, Observer, RoomNumber, Store};
 use tokio::sync::Notify;
 
 use crate::cell::RoomCell;
+use crate::delayed_events::Waitlist;
 use crate::departures::Departures;
 use crate::event::{ByWeight, EventCache};
 use crate::first_sight::{self, FirstSights};
@@ -38,6 +39,8 @@ pub struct Settings {
     pub publishers: Publishers,
     /// Whether a room that a user left is forgotten at once.
     pub after_leaving: Forgotten,
+    /// For how long an event may be held back.
+    pub max_event_delay: Duration,
 }
 
 impl Default for Settings {
@@ -51,6 +54,7 @@ impl Default for Settings {
             searchable_users: SearchableUsers::default(),
             publishers: Publishers::default(),
             after_leaving: Forgotten::No,
+            max_event_delay: Duration::from_hours(24),
         }
     }
 }
@@ -79,6 +83,7 @@ struct Inner {
     presence: Presence,
     propagations: Notify,
     departures: Arc<Departures>,
+    waitlist: Waitlist,
 }
 
 /// How many rooms' writers are kept in memory.
@@ -120,6 +125,7 @@ impl Rooms {
             presence,
             propagations: Notify::new(),
             departures,
+            waitlist: Waitlist::default(),
         }))
     }
 
@@ -168,6 +174,10 @@ impl Rooms {
 
     pub(crate) fn cells(&self) -> &Cache<RoomNumber, Arc<RoomCell>> {
         &self.0.cells
+    }
+
+    pub(crate) fn waitlist(&self) -> &Waitlist {
+        &self.0.waitlist
     }
 
     pub(crate) fn event_cache(&self) -> &EventCache {

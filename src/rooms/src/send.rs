@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use store::{EventTransaction, TransactionKey};
 
 use crate::assembly::{Draft, random_localpart};
+use crate::cell::RoomCell;
 use crate::create::raw;
 use crate::{RoomError, Rooms, StoredEvent};
 
@@ -96,18 +97,39 @@ impl Rooms {
         content: Box<RawValue>,
     ) -> Result<OwnedEventId, RoomError> {
         let cell = self.cell_of(room_id).await.map_err(not_in_room)?;
+        match self.state_draft(&cell, sender, (kind, state_key), content).await? {
+            Ok(draft) => {
+                let events = self.append(&cell, &[draft]).await?;
+                if *kind == StateEventType::RoomMember {
+                    self.after_membership(cell.number, &events).await;
+                }
+                self.note_activity(sender).await?;
+                id_of_last(&events)
+            }
+            Err(event_id) => Ok(event_id),
+        }
+    }
+
+    /// What sets a room's state, or the ID of the event with which the sender has set the same already.
+    pub(crate) async fn state_draft(
+        &self,
+        cell: &RoomCell,
+        sender: &UserId,
+        (kind, state_key): (&StateEventType, &str),
+        content: Box<RawValue>,
+    ) -> Result<Result<Draft, OwnedEventId>, RoomError> {
         let root = self.current_state(cell.number).await?;
         if let Some(event) = self.state_at(cell.number, root, kind, state_key).await?
             && event.pdu.sender == sender
             && same_json(&event.pdu.content, &content)
         {
-            return Ok(event.pdu.event_id.clone());
+            return Ok(Err(event.pdu.event_id.clone()));
         }
         if *kind == StateEventType::RoomCreate {
             return Err(RoomError::Malformed("a room is created once".to_owned()));
         }
         if *kind == StateEventType::RoomCanonicalAlias {
-            self.check_canonical_alias(cell.number, room_id, root, &content).await?;
+            self.check_canonical_alias(cell.number, &cell.room_id, root, &content).await?;
         }
         let content = if *kind == StateEventType::RoomMember {
             let room = cell.number;
@@ -115,15 +137,9 @@ impl Rooms {
         } else {
             content
         };
-        let is_membership = *kind == StateEventType::RoomMember;
         let kind = TimelineEventType::from(kind.to_string());
-        let draft = Draft::new(sender.to_owned(), kind, Some(state_key.to_owned()), content);
-        let events = self.append(&cell, &[draft]).await?;
-        if is_membership {
-            self.after_membership(cell.number, &events).await;
-        }
-        self.note_activity(sender).await?;
-        id_of_last(&events)
+        let state_key = Some(state_key.to_owned());
+        Ok(Ok(Draft::new(sender.to_owned(), kind, state_key, content)))
     }
 
     /// Every alias that a canonical alias event names for the first time must point at the room.

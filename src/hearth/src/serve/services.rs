@@ -46,6 +46,7 @@ impl Services {
         let settings = rooms::Settings {
             presence,
             redacted_retention: config.rooms.redacted_retention_seconds,
+            max_event_delay: config.rooms.max_event_delay_seconds,
             server_notices,
             searchable_users,
             ..(&config.rooms).into()
@@ -94,6 +95,7 @@ impl Services {
         all = admin::endpoints(all, &self.accounts, &self.rooms, notices_name);
         all = client::reporting::endpoints(all, &self.rooms);
         all = client::rooms::endpoints(all, &self.rooms);
+        all = client::delayed_events::endpoints(all, &self.rooms);
         all = client::receipts::endpoints(all, &self.rooms);
         all = client::typing::endpoints(all, &self.rooms);
         all = client::sync::endpoints(all, &self.sync, shutdown);
@@ -107,7 +109,8 @@ impl Services {
         async move {
             let accounts = async { tokio::join!(rooms.propagate_profiles(), rooms.see_out()) };
             let removal = async { tokio::join!(rooms.erase_redacted(), rooms.work()) };
-            tokio::join!(sync.run(), search.run(), accounts, removal);
+            let messages = async { tokio::join!(search.run(), rooms.run_delayed_events()) };
+            tokio::join!(sync.run(), accounts, removal, messages);
         }
     }
 

@@ -1,54 +1,87 @@
 //! Spec: client-server API, "Sending events to a room" and "Redactions".
 
-use rooms::{Message, RoomError, Rooms};
-use ruma::api::client::message::send_message_event;
+use rooms::{Delayed, Message, RoomError, Rooms};
 use ruma::api::client::redact::redact_event;
 use ruma::events::TimelineEventType;
 use ruma::{EventId, RoomId};
 use serde::Deserialize;
 use serde_json::json;
-use serde_json::value::to_raw_value;
+use serde_json::value::{RawValue, to_raw_value};
 
+use crate::client::delayed_events::requests::{Response, SendRequest};
 use crate::{Endpoints, MatrixError, RateClass, Requester, Settings};
 
 pub(super) fn endpoints(endpoints: Endpoints<Rooms>) -> Endpoints<Rooms> {
     endpoints
-        .at_with(Settings::default().class(RateClass::Messages).required_body(), send)
+        .at_with(Settings::default().class(RateClass::Messages).raw_body(), send)
         .at_with(Settings::default().class(RateClass::Messages), redact)
 }
 
 async fn send(
     rooms: Rooms,
     requester: Requester,
-    request: send_message_event::v3::Request,
-) -> Result<send_message_event::v3::Response, MatrixError> {
-    #[derive(Deserialize)]
-    struct Redaction {
-        redacts: ruma::OwnedEventId,
+    request: SendRequest,
+) -> Result<Response, MatrixError> {
+    if let Some(delay) = request.delay {
+        return delay_message(&rooms, &requester, request, delay).await;
     }
-    let kind = TimelineEventType::from(request.event_type.to_string());
-    let content = request.body.json();
-    // A redaction may be sent as any event, with its target in the content.
-    let redacts = (kind == TimelineEventType::RoomRedaction)
-        .then(|| serde_json::from_str::<Redaction>(content.get()).ok())
-        .flatten();
+    let kind = TimelineEventType::from(request.event_type);
+    let content = request.content.required()?;
+    let redacts = redacted(&kind, &content);
     match &redacts {
-        Some(Redaction { redacts }) => {
-            let (room_id, event_id) = (&request.room_id, redacts);
-            check_redaction(&rooms, &requester, room_id, event_id).await?;
-        }
+        Some(event_id) => check_redaction(&rooms, &requester, &request.room_id, event_id).await?,
         None => requester.must_not_be_suspended()?,
     }
     let message = Message {
         sender: requester.user_id(),
         device_id: requester.device_id(),
-        transaction_id: request.txn_id.as_str(),
+        transaction_id: request.transaction_id.as_str(),
         kind: &kind,
-        content,
-        redacts: redacts.as_ref().map(|redaction| &*redaction.redacts),
+        content: &content,
+        redacts: redacts.as_deref(),
     };
     let event_id = rooms.send_message(&request.room_id, message).await?;
-    Ok(send_message_event::v3::Response::new(event_id))
+    Ok(Response::sent(event_id))
+}
+
+/// Spec: MSC4140.
+async fn delay_message(
+    rooms: &Rooms,
+    requester: &Requester,
+    request: SendRequest,
+    delay: std::time::Duration,
+) -> Result<Response, MatrixError> {
+    let (sender, room_id) = (requester.user_id(), &request.room_id);
+    let transaction = (requester.device_id(), request.transaction_id.as_str());
+    if let Some(id) = rooms.delayed_in_transaction(sender, room_id, transaction).await? {
+        return Ok(Response::delayed(id));
+    }
+    let kind = TimelineEventType::from(request.event_type);
+    let content = request.content.required()?;
+    let redacts = redacted(&kind, &content);
+    requester.must_not_be_suspended()?;
+    let delayed = Delayed {
+        sender,
+        kind: &kind,
+        state_key: None,
+        redacts: redacts.as_deref(),
+        transaction: Some(transaction),
+        delay,
+    };
+    Ok(Response::delayed(rooms.delay_event(room_id, delayed, &content).await?))
+}
+
+/// The target of a redaction that is sent as any event, with its target in the content.
+fn redacted(kind: &TimelineEventType, content: &RawValue) -> Option<ruma::OwnedEventId> {
+    #[derive(Deserialize)]
+    struct Redaction {
+        redacts: ruma::OwnedEventId,
+    }
+    if *kind != TimelineEventType::RoomRedaction {
+        return None;
+    }
+    let redaction = serde_json::from_str::<Redaction>(content.get()).ok()?;
+    Some(redaction.redacts)
 }
 
 async fn redact(

@@ -1,17 +1,19 @@
 //! Spec: client-server API, "Getting events for a room" and "Sending events to a room", as far as state goes.
 
-use rooms::{EventShape, RoomError, Rooms};
+use rooms::{Delayed, EventShape, RoomError, Rooms};
 use ruma::api::client::state::get_state_event_for_key::v3::StateEventFormat;
-use ruma::api::client::state::{get_state_event_for_key, get_state_events, send_state_event};
+use ruma::api::client::state::{get_state_event_for_key, get_state_events};
+use ruma::events::{StateEventType, TimelineEventType};
 
 use super::{typed, viewer};
+use crate::client::delayed_events::requests::{Response, SetStateRequest};
 use crate::{Endpoints, MatrixError, RateClass, Requester, Settings};
 
 pub(super) fn endpoints(endpoints: Endpoints<Rooms>) -> Endpoints<Rooms> {
     endpoints
         .at(get_all)
         .at(get)
-        .at_with(Settings::default().class(RateClass::Messages).required_body(), set)
+        .at_with(Settings::default().class(RateClass::Messages).raw_body(), set)
 }
 
 async fn get_all(
@@ -58,10 +60,18 @@ fn content_of(
 async fn set(
     rooms: Rooms,
     requester: Requester,
-    request: send_state_event::v3::Request,
-) -> Result<send_state_event::v3::Response, MatrixError> {
-    let content = request.body.json().to_owned();
-    let (kind, state_key) = (&request.event_type, &request.state_key);
-    let set = rooms.set_state(&request.room_id, requester.user_id(), kind, state_key, content);
-    Ok(send_state_event::v3::Response::new(set.await?))
+    request: SetStateRequest,
+) -> Result<Response, MatrixError> {
+    let content = request.content.required()?;
+    let (room_id, sender) = (&request.room_id, requester.user_id());
+    let (state_key, redacts, transaction) = (request.state_key.as_str(), None, None);
+    // Spec: MSC4140.
+    if let Some(delay) = request.delay {
+        let kind = TimelineEventType::from(request.event_type);
+        let state_key = Some(state_key);
+        let delayed = Delayed { sender, kind: &kind, state_key, redacts, transaction, delay };
+        return Ok(Response::delayed(rooms.delay_event(room_id, delayed, &content).await?));
+    }
+    let kind = StateEventType::from(request.event_type);
+    Ok(Response::sent(rooms.set_state(room_id, sender, &kind, state_key, content).await?))
 }
