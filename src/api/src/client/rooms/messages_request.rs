@@ -1,5 +1,6 @@
 //! `GET /rooms/{roomId}/messages` with all that its filter may say. Spec: MSC3874.
 
+use ruma::OwnedRoomId;
 use ruma::api::IncomingRequest;
 use ruma::api::client::message::get_message_events::v3::{Request, Response};
 use ruma::api::error::DeserializationError;
@@ -18,6 +19,9 @@ stand_in!(MessagesRequest, Request);
 /// The same request once more, for these keys alone.
 #[ruma::api::request]
 struct RelationParts {
+    #[ruma_api(path)]
+    #[expect(dead_code, reason = "the macro wants each argument of the path to be a field")]
+    room_id: OwnedRoomId,
     #[ruma_api(query)]
     #[serde(with = "ruma::serde::json_string", default)]
     filter: RelationFilter,
