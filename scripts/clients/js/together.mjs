@@ -28,7 +28,10 @@ await need("together: invite the other library's user", async () => {
 let question;
 await need("together: message both ways", async () => {
     question = (await ada.sendEvent(roomId, EventType.RoomMessage, text("Who is there?"))).event_id;
-    await said("Nio is");
+    // As it was first said: the edit may come with it.
+    await until("the answer", () =>
+        ada.getRoom(roomId).timeline.find((event) => event.getSender() === peer && event.getOriginalContent().body === "Nio is"),
+    );
 });
 
 await step("together: see the other's edit", async () => {
