@@ -2,27 +2,14 @@
 
 import { strict as assert } from "node:assert";
 import { finish, need, server, step, until } from "./steps.mjs";
-import { PASSWORD, follow, history, login, nextSync, register, seen } from "./people.mjs";
+import { PASSWORD, follow, history, login, nextSync, register, seen, send } from "./people.mjs";
 import { EventStatus, EventType, MsgType, Preset, RelationType } from "matrix-js-sdk";
 
 const text = (body, more = {}) => ({ msgtype: MsgType.Text, body, ...more });
 
 let ada, bo, roomId;
 
-/**
- * Sends a message and returns its ID. When the event comes back in /sync before the answer to the send, as it may,
- * the SDK takes its own message in a thread for no echo and throws; the ID is then that of the same transaction.
- */
-async function said(client, content) {
-    const transaction = client.makeTxnId();
-    try {
-        return (await client.sendEvent(roomId, null, EventType.RoomMessage, content, transaction)).event_id;
-    } catch (error) {
-        if (!/not a local echo/.test(error.message)) throw error;
-        const path = `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/${transaction}`;
-        return (await client.http.authedRequest("PUT", path, undefined, content)).event_id;
-    }
-}
+const said = (client, content) => send(client, roomId, content);
 
 // --- Accounts
 

@@ -2,7 +2,7 @@
 
 import { strict as assert } from "node:assert";
 import { until } from "./steps.mjs";
-import { createClient, ClientEvent, SyncState } from "matrix-js-sdk";
+import { createClient, ClientEvent, EventType, SyncState } from "matrix-js-sdk";
 
 export const BASE_URL = `http://127.0.0.1:${process.env.CLIENTS_PORT}`;
 export const PASSWORD = "correct horse battery staple";
@@ -83,4 +83,19 @@ export async function history(client, roomId, limit) {
         from = answer.end;
     }
     return assert.fail("no end after 500 pages");
+}
+
+/**
+ * Sends a message and returns its ID. When the event comes back in /sync before the answer to the send, as it may,
+ * the SDK takes its own message in a thread for no echo and throws; the ID is then that of the same transaction.
+ */
+export async function send(client, roomId, content) {
+    const transaction = client.makeTxnId();
+    try {
+        return (await client.sendEvent(roomId, null, EventType.RoomMessage, content, transaction)).event_id;
+    } catch (error) {
+        if (!/not a local echo/.test(error.message)) throw error;
+        const path = `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/${transaction}`;
+        return (await client.http.authedRequest("PUT", path, undefined, content)).event_id;
+    }
 }

@@ -2,7 +2,7 @@
 
 import { strict as assert } from "node:assert";
 import { finish, need, step, until } from "./steps.mjs";
-import { follow, login, register, seen } from "./people.mjs";
+import { follow, login, register, seen, send } from "./people.mjs";
 import { EventType, MsgType, Preset, RelationType } from "matrix-js-sdk";
 
 const text = (body, more = {}) => ({ msgtype: MsgType.Text, body, ...more });
@@ -27,7 +27,7 @@ await need("together: invite the other library's user", async () => {
 
 let question;
 await need("together: message both ways", async () => {
-    question = (await ada.sendEvent(roomId, EventType.RoomMessage, text("Who is there?"))).event_id;
+    question = await send(ada, roomId, text("Who is there?"));
     // As it was first said: the edit may come with it.
     await until("the answer", () =>
         ada.getRoom(roomId).timeline.find((event) => event.getSender() === peer && event.getOriginalContent().body === "Nio is"),
@@ -57,7 +57,7 @@ await step("together: see the other's redaction", async () => {
 
 await step("together: edit, react, reply and redact for the other", async () => {
     const other = ada.getRoom(roomId).timeline.find((event) => event.getSender() === peer && event.replacingEvent()).getId();
-    await ada.sendEvent(roomId, EventType.RoomMessage, {
+    await send(ada, roomId, {
         ...text("* matrix-js-sdk asks"),
         "m.new_content": text("matrix-js-sdk asks"),
         "m.relates_to": { rel_type: RelationType.Replace, event_id: question },
@@ -65,10 +65,10 @@ await step("together: edit, react, reply and redact for the other", async () => 
     await ada.sendEvent(roomId, EventType.Reaction, {
         "m.relates_to": { rel_type: RelationType.Annotation, event_id: other, key: "👋" },
     });
-    const { event_id: oops } = await ada.sendEvent(roomId, EventType.RoomMessage, text("Oops"));
+    const oops = await send(ada, roomId, text("Oops"));
     await seen(ada, roomId, oops);
     await ada.redactEvent(roomId, oops);
-    await ada.sendEvent(roomId, EventType.RoomMessage, text("Bye"));
+    await send(ada, roomId, text("Bye"));
 });
 
 await step("together: the other says goodbye and leaves", async () => {
