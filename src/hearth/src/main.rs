@@ -17,6 +17,9 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command, ConfigCommand, UserCommand};
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Serve(options) => serve::run(&options),
