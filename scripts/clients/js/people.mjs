@@ -2,7 +2,7 @@
 
 import { strict as assert } from "node:assert";
 import { until } from "./steps.mjs";
-import { createClient, ClientEvent, EventType, SyncState } from "matrix-js-sdk";
+import { createClient, ClientEvent, EventType, MatrixScheduler, SyncState } from "matrix-js-sdk";
 
 export const BASE_URL = `http://127.0.0.1:${process.env.CLIENTS_PORT}`;
 export const PASSWORD = "correct horse battery staple";
@@ -41,6 +41,9 @@ export async function login(username, password = PASSWORD) {
         userId: session.user_id,
         accessToken: session.access_token,
         deviceId: session.device_id,
+        scheduler: new MatrixScheduler((event, attempts, error) =>
+            isLostRace(error) ? -1 : MatrixScheduler.RETRY_BACKOFF_RATELIMIT(event, attempts, error),
+        ),
     });
 }
 
@@ -85,16 +88,18 @@ export async function history(client, roomId, limit) {
     return assert.fail("no end after 500 pages");
 }
 
-/**
- * Sends a message and returns its ID. When the event comes back in /sync before the answer to the send, as it may,
- * the SDK takes its own message in a thread for no echo and throws; the ID is then that of the same transaction.
- */
+/** The event came back in /sync before the answer to its send, as it may: in threads the SDK takes that for an error. */
+function isLostRace(error) {
+    return /not a local echo/.test(error.message);
+}
+
+/** Sends a message and returns its ID; where the SDK lost its race, that of the same transaction. */
 export async function send(client, roomId, content) {
     const transaction = client.makeTxnId();
     try {
         return (await client.sendEvent(roomId, null, EventType.RoomMessage, content, transaction)).event_id;
     } catch (error) {
-        if (!/not a local echo/.test(error.message)) throw error;
+        if (!isLostRace(error)) throw error;
         const path = `/rooms/${encodeURIComponent(roomId)}/send/m.room.message/${transaction}`;
         return (await client.http.authedRequest("PUT", path, undefined, content)).event_id;
     }
