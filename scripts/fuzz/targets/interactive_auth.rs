@@ -38,6 +38,7 @@ fuzz_target!(|json: &str| {
         password: None,
         auth: Some(auth),
         then: AfterRegistration::Nothing,
+        guest_token: None,
     };
     let answer = runtime.block_on(accounts.register(form));
     assert!(answer.is_err() || json.contains(TOKEN), "registered without the token");
