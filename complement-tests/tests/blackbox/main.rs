@@ -1,7 +1,8 @@
 //! Black-box tests of a homeserver, a module per heading of the specification.
 //!
-//! Each test was first passed by Synapse (`HOMESERVER=synapse`). Where the specification decides
-//! otherwise than Synapse, the test names the sentence.
+//! Tests are passed by Synapse first (`HOMESERVER=synapse`). Where the specification decides
+//! otherwise than Synapse, the test names the sentence. Not run against Synapse yet: `search`,
+//! `timestamps`, `visibility`, `thread_subscriptions` and `delayed_events`.
 
 mod account;
 mod account_data;
