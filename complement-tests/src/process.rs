@@ -40,8 +40,9 @@ impl Process {
 
     /// Asks the process to stop with SIGTERM and waits until it has.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        Command::new("kill").args(["-TERM", &pid]).status().expect("kill is on every system");
+        // The shell's own kill: a program of that name is not on every system.
+        let kill = format!("kill -TERM {}", self.child.id());
+        Command::new("sh").args(["-c", &kill]).status().expect("a shell is on every system");
         self.wait_for_end(STOPPING)
             .unwrap_or_else(|| panic!("still running {STOPPING:?} after SIGTERM: {}", self.log()))
     }

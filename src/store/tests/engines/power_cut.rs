@@ -24,8 +24,10 @@ enum Moment {
 
 /// Stops the process, so that no acknowledgement is on its way, and cuts the power under it.
 fn cut(disk: &Disk, torture: Torture) -> Said {
-    let process = torture.process.id().to_string();
-    assert!(Command::new("kill").args(["-STOP", &process]).status().unwrap().success());
+    let process = torture.process.id();
+    // The shell's own kill: a program of that name is not on every system.
+    let stop = format!("kill -STOP {process}");
+    assert!(Command::new("sh").args(["-c", &stop]).status().unwrap().success());
     let stopped = || {
         let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
         tasks.flatten().all(|task| {
