@@ -77,6 +77,20 @@ async fn without_a_limit_a_page_has_ten_events() {
     assert_eq!(chunk(&messages(&ada, &room, "dir=b").await).len(), 10);
 }
 
+/// The specification requires `dir`; Synapse takes it for `b` where it is missing, and clients count on that.
+#[tokio::test]
+async fn without_a_direction_history_is_read_backwards() {
+    let (ada, bo, room) = kitchen().await;
+    say_numbers(&ada, &room, 3).await;
+    for (short, whole) in [("limit=2", "dir=b&limit=2"), ("", "dir=b")] {
+        let (short, whole) = (messages(&bo, &room, short).await, messages(&bo, &room, whole).await);
+        assert_eq!(chunk(&short), chunk(&whole));
+    }
+    bo.leave(&room).await;
+    bo.post(&room_path(&room, "forget"), &json!({})).await.expect_ok();
+    bo.get(&room_path(&room, "messages")).await.expect_error(403, "M_FORBIDDEN");
+}
+
 #[tokio::test]
 async fn history_stops_at_the_token_it_is_read_to() {
     let (ada, bo, room) = kitchen().await;

@@ -1,4 +1,5 @@
-//! `GET /rooms/{roomId}/messages` with all that its filter may say. Spec: MSC3874.
+//! `GET /rooms/{roomId}/messages` with all that its filter may say (MSC3874), and without a direction. The specification
+//! requires one, but clients leave it out, as Synapse takes that for backwards.
 
 use ruma::OwnedRoomId;
 use ruma::api::IncomingRequest;
@@ -37,9 +38,21 @@ impl IncomingRequest for MessagesRequest {
         request: http::Request<&[u8]>,
         path_args: &[&str],
     ) -> Result<Self, DeserializationError> {
+        let request = with_direction(request);
         let relations =
             RelationParts::try_from_http_request_inner(request.clone(), path_args)?.filter;
         let request = Request::try_from_http_request_inner(request, path_args)?;
         Ok(Self { request, relations })
     }
+}
+
+/// The request, backwards if it does not say in which direction.
+fn with_direction(mut request: http::Request<&[u8]>) -> http::Request<&[u8]> {
+    let query = request.uri().query().unwrap_or_default();
+    let says_it = query.split('&').any(|parameter| parameter.split('=').next() == Some("dir"));
+    // What no URI has room for is refused further down, as it has no direction.
+    if !says_it && let Ok(uri) = format!("{}?dir=b&{query}", request.uri().path()).parse() {
+        *request.uri_mut() = uri;
+    }
+    request
 }
