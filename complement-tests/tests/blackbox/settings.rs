@@ -123,6 +123,42 @@ async fn an_access_token_that_ran_out_is_refreshed() {
     ada.get(whoami).await.expect_ok();
 }
 
+/// Spec: version 1.16 of the client-server API, "Predefined Rules".
+#[tokio::test]
+async fn messages_are_searched_for_names_if_the_server_is_told_to() {
+    for is_on in [true, false] {
+        let setting = is_on.to_string();
+        let setting = ("HEARTH_PUSH__LEGACY_MENTIONS", setting.as_str());
+        let Some(server) = hearth_with(&[setting]).await else { return };
+        let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+        let room = ada.create_room().await;
+        bo.join(&room).await;
+        ada.say(&room, &format!("{}: tea?", bo.name())).await;
+        ada.say(&room, "tea is ready @room").await;
+        ada.say(&room, "nobody in particular").await;
+        let to_none = json!({ "msgtype": "m.text", "body": bo.name(), "m.mentions": {} });
+        ada.send(&room, "m.room.message", &to_none).await;
+
+        let sync = bo.sync().await;
+        let unread = &sync["rooms"]["join"][&room]["unread_notifications"];
+        assert_eq!(unread["notification_count"], 4, "{unread}");
+        assert_eq!(unread["highlight_count"], if is_on { 2 } else { 0 }, "{unread}");
+        let rules = "/_matrix/client/v3/pushrules/global";
+        for rule in [
+            "override/.m.rule.contains_display_name",
+            "override/.m.rule.roomnotif",
+            "content/.m.rule.contains_user_name",
+        ] {
+            let answer = bo.get(&format!("{rules}/{rule}")).await;
+            if is_on {
+                assert_eq!(answer.expect_ok()["default"], true);
+            } else {
+                answer.expect_error(404, "M_NOT_FOUND");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_body_beyond_the_limit_is_refused() {
     let small = ("HEARTH_LIMITS__BODY_BYTES", "100000");

@@ -58,7 +58,9 @@ impl Accounts {
         let found = found.filter(|found| !found.is_deleted());
         let found = found.ok_or(AccountDataError::NotFound)?;
         if room.is_none() && kind == PUSH_RULES {
-            return Ok(content_of(&rules_in(Some(&found.content), &session.user_id)?)?);
+            let legacy_mentions = self.settings().legacy_mentions;
+            let rules = rules_in(Some(&found.content), &session.user_id, legacy_mentions)?;
+            return Ok(content_of(&rules)?);
         }
         Ok(found.content)
     }

@@ -32,6 +32,7 @@ mod usernames;
 use std::{sync::Arc, time::Duration};
 
 use protocol::Clock;
+use protocol::push::LegacyMentions;
 use ruma::{MilliSecondsSinceUnixEpoch, OwnedServerName, ServerName, UserId};
 use store::{Store, UserNumber};
 
@@ -72,6 +73,8 @@ pub struct Settings {
     pub shared_secret: Option<Secret>,
     /// Whether guests may come.
     pub guests: Guests,
+    /// Whether push rules search messages for names.
+    pub legacy_mentions: LegacyMentions,
     /// How long a login token is good; `None`: none is given out.
     pub login_token_lifetime: Option<Duration>,
     /// How long an access token is accepted that can be refreshed. Others are accepted until they are logged out.
@@ -87,6 +90,7 @@ impl Default for Settings {
             registration_tokens: Vec::new(),
             shared_secret: None,
             guests: Guests::Refused,
+            legacy_mentions: LegacyMentions::default(),
             login_token_lifetime: Some(Duration::from_mins(2)),
             access_token_lifetime: Duration::from_hours(1),
             password_cost: PasswordCost::default(),

@@ -49,7 +49,7 @@ impl Accounts {
     pub async fn push_rules(&self, session: &Session) -> Result<Ruleset, PushRuleError> {
         let stored = self.store().account_data(session.user, None, PUSH_RULES).await?;
         let content = stored.as_ref().map(|stored| &*stored.content);
-        Ok(rules_in(content, &session.user_id)?)
+        Ok(rules_in(content, &session.user_id, self.settings().legacy_mentions)?)
     }
 
     /// One rule of the session's user.
@@ -132,7 +132,7 @@ impl Accounts {
         for _ in 0..ATTEMPTS {
             let before = self.store().account_data(session.user, None, PUSH_RULES).await?;
             let content = before.as_ref().map(|before| &*before.content);
-            let mut rules = rules_in(content, &session.user_id)?;
+            let mut rules = rules_in(content, &session.user_id, self.settings().legacy_mentions)?;
             change(&mut rules)?;
             let content = content_of(&rules)?;
             let mut batch = Batch::new();
@@ -149,12 +149,15 @@ impl Accounts {
     /// Puts the push rules of a new user into a batch. They are stored and not made up when asked for, so that
     /// `/sync` sends them as the account data they are.
     pub(crate) fn put_first_push_rules(
+        &self,
         batch: &mut Batch,
         user: UserNumber,
         user_id: &UserId,
     ) -> Result<(), StoreError> {
-        let content = content_of(&default_rules(user_id)).map_err(|error| {
-            StoreError::Undecodable { table: PUSH_RULES, reason: error.to_string() }
+        let content = content_of(&default_rules(user_id, self.settings().legacy_mentions));
+        let content = content.map_err(|error| StoreError::Undecodable {
+            table: PUSH_RULES,
+            reason: error.to_string(),
         })?;
         batch.set_account_data(user, None, PUSH_RULES, None, &content)
     }

@@ -234,7 +234,7 @@ impl Accounts {
         batch.name_account(user_id.localpart(), number)?;
         let display_name = user.display_name.as_deref().unwrap_or(user_id.localpart());
         Self::put_first_profile(&mut batch, number, user_id, display_name)?;
-        Self::put_first_push_rules(&mut batch, number, user_id)?;
+        self.put_first_push_rules(&mut batch, number, user_id)?;
         if let Some(token) = &user.registration_token
             && !self.use_registration_token(&mut batch, token).await?
         {

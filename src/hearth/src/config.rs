@@ -6,6 +6,7 @@ mod secret;
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use api::{Network, Rates, Resource};
+use protocol::push::LegacyMentions;
 use ruma::{OwnedServerName, OwnedUserId, RoomVersionId, server_name};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -27,6 +28,7 @@ pub(crate) struct Config {
     pub(crate) storage: Storage,
     pub(crate) rooms: Rooms,
     pub(crate) presence: Presence,
+    pub(crate) push: Push,
     pub(crate) server_notices: ServerNotices,
     pub(crate) user_directory: UserDirectory,
     pub(crate) limits: Limits,
@@ -193,6 +195,14 @@ pub(crate) struct Presence {
     pub(crate) enabled: bool,
 }
 
+/// What notifies users.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Push {
+    /// Whether messages that do not say whom they mention are searched for names.
+    pub(crate) legacy_mentions: bool,
+}
+
 /// How the server speaks to its users.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -342,6 +352,12 @@ impl From<&Rooms> for rooms::Settings {
             if rooms.forget_on_leave { store::Forgotten::Yes } else { store::Forgotten::No };
         let default_version = rooms.default_version.clone();
         Self { default_version, publishers, after_leaving, ..Self::default() }
+    }
+}
+
+impl From<&Push> for LegacyMentions {
+    fn from(push: &Push) -> Self {
+        if push.legacy_mentions { Self::Found } else { Self::Ignored }
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod changes;
 mod defaults;
+mod legacy;
 mod stored;
 
 use std::{ops::RangeBounds, sync::OnceLock};
@@ -22,17 +23,15 @@ use serde_json::{Value, json};
 
 pub use self::changes::{PutRuleError, RulePlace, put_rule};
 pub use self::defaults::default_rules;
+pub use self::legacy::LegacyMentions;
 pub use self::stored::{PUSH_RULES, content_of, lists, rules_in};
 
+use self::legacy::is_legacy;
 use crate::{
     Pdu,
     glob::{folded, matches_whole, matches_words},
     power_levels::PowerLevels,
 };
-
-/// Rules that clients of old gave a special meaning: an event that says whom it mentions is not searched for names.
-const SUPERSEDED_BY_MENTIONS: [&str; 3] =
-    [".m.rule.contains_display_name", ".m.rule.roomnotif", ".m.rule.contains_user_name"];
 
 /// An event as push rules see it, read once for all its readers.
 #[derive(Debug)]
@@ -170,9 +169,7 @@ fn applies(
     room: PushRoom<'_>,
     reader: Reader<'_>,
 ) -> bool {
-    if !rule.enabled()
-        || (SUPERSEDED_BY_MENTIONS.contains(&rule.rule_id()) && event.says_whom_it_mentions())
-    {
+    if !rule.enabled() || (is_legacy(rule.rule_id()) && event.says_whom_it_mentions()) {
         return false;
     }
     match rule {

@@ -8,7 +8,7 @@ use protocol::{
     auth::{auth_types, authorise, authorise_by_auth_events, check_auth_events},
     event_builder::{EventTemplate, build},
     power_levels::PowerLevels,
-    push::{PushEvent, PushRoom, Reader, default_rules, evaluate},
+    push::{LegacyMentions, PushEvent, PushRoom, Reader, default_rules, evaluate},
     receipt::{Received, Validity, VerifyKey, VerifyKeys, event_id},
     redaction::{may_redact, redact_json, redacted},
     room_version,
@@ -212,7 +212,7 @@ fn judge(event: &Arc<Pdu>, others: &HashMap<OwnedEventId, Arc<Pdu>>, rules: &Roo
     let ada = user_id!("@ada:hearth.test");
     let reader = Reader { user: ada, display_name: Some("Ada") };
     evaluate(
-        &default_rules(ada),
+        &default_rules(ada, LegacyMentions::Ignored),
         &PushEvent::new(event),
         PushRoom { members: 2, levels: &levels },
         reader,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use protocol::push::LegacyMentions;
 use protocol::{Clock, SigningKey};
 use quick_cache::sync::Cache;
 use ruma::{OwnedServerName, RoomVersionId, ServerName};
@@ -41,6 +42,8 @@ pub struct Settings {
     pub after_leaving: Forgotten,
     /// For how long an event may be held back.
     pub max_event_delay: Duration,
+    /// Whether push rules search messages for names.
+    pub legacy_mentions: LegacyMentions,
 }
 
 impl Default for Settings {
@@ -55,6 +58,7 @@ impl Default for Settings {
             publishers: Publishers::default(),
             after_leaving: Forgotten::No,
             max_event_delay: Duration::from_hours(24),
+            legacy_mentions: LegacyMentions::default(),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! A tally follows from events, receipts and push rules, and is kept only so that not everything is counted again
 //! after a restart. It may be older than what follows from them now, never newer.
 
+use protocol::push::LegacyMentions;
 use ruma::OwnedEventId;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,8 @@ pub struct TallyBasis {
     pub joined: StreamPosition,
     /// How many members the room has, as far as the rules tell rooms apart by that.
     pub members: u64,
+    /// Whether the server's rules search messages for names.
+    pub legacy_mentions: LegacyMentions,
 }
 
 /// The unread events of a reader in a room, as of a position.
@@ -85,7 +88,9 @@ mod tests {
     async fn a_tally_is_read_as_it_was_kept() {
         let store = Store::in_memory().await;
         let (user, room) = (UserNumber(1), RoomNumber(2));
-        let basis = TallyBasis { rules: StreamPosition(3), joined: StreamPosition(4), members: 2 };
+        let (rules, joined) = (StreamPosition(3), StreamPosition(4));
+        let legacy_mentions = LegacyMentions::Found;
+        let basis = TallyBasis { rules, joined, members: 2, legacy_mentions };
         let event = UnreadEvent { position: TimelinePosition(5), thread: None, highlight: true };
         let tally = UnreadTally { until: StreamPosition(6), basis, events: vec![event] };
         let mut batch = Batch::new();

@@ -75,8 +75,9 @@ impl Judge {
         let stored = rooms.store().account_data(user, None, PUSH_RULES).await?;
         let changed = stored.as_ref().map_or(StreamPosition::START, |stored| stored.position);
         let content = stored.as_ref().map(|stored| &*stored.content);
-        let all = push::rules_in(content, user_id);
-        let all = all.unwrap_or_else(|_| push::default_rules(user_id));
+        let legacy_mentions = rooms.settings().legacy_mentions;
+        let all = push::rules_in(content, user_id, legacy_mentions);
+        let all = all.unwrap_or_else(|_| push::default_rules(user_id, legacy_mentions));
         let rules = Arc::new(Rules {
             as_of,
             changed: changed.max(ignored.changed),

@@ -125,7 +125,8 @@ impl<'a> Reader<'a> {
         if entry.kind != push::PUSH_RULES {
             return Ok(entry.content.clone());
         }
-        let rules = push::rules_in(Some(&entry.content), self.request.user_id)?;
+        let legacy_mentions = self.sync.0.rooms.settings().legacy_mentions;
+        let rules = push::rules_in(Some(&entry.content), self.request.user_id, legacy_mentions)?;
         Ok(push::content_of(&rules)?)
     }
 

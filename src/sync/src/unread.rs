@@ -134,7 +134,8 @@ impl Counter {
         let rules = self.judge.rules_of(rooms, heads, user, user_id).await?;
         let Some(head) = rooms.store().room_head(room).await? else { return Ok(None) };
         let members = head.joined.min(rules.members);
-        let basis = TallyBasis { rules: rules.changed, joined, members };
+        let legacy_mentions = rooms.settings().legacy_mentions;
+        let basis = TallyBasis { rules: rules.changed, joined, members, legacy_mentions };
         let known = self.tallies.get(&(user, room)).filter(|known| known.basis == basis);
         let since = known.as_ref().map(|known| known.until);
         let read = self.read_up_to(rooms, heads, counted, since).await?;

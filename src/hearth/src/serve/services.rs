@@ -49,6 +49,7 @@ impl Services {
             max_event_delay: config.rooms.max_event_delay_seconds,
             server_notices,
             searchable_users,
+            legacy_mentions: (&config.push).into(),
             ..(&config.rooms).into()
         };
         let rooms = Rooms::new(store.clone(), name, signing_key, clock, settings);
@@ -158,6 +159,7 @@ fn account_settings(config: &Config, data: &DataDir) -> Result<accounts::Setting
         registration_tokens: tokens.map(|token| accounts::Secret::new(token.expose())).collect(),
         shared_secret: Some(data.shared_secret(config)?),
         guests: if config.registration.allow_guests { Guests::Welcome } else { Guests::Refused },
+        legacy_mentions: (&config.push).into(),
         login_token_lifetime: sessions.login_tokens.then_some(sessions.login_token_seconds),
         access_token_lifetime: sessions.access_token_seconds,
         ..accounts::Settings::default()

@@ -113,7 +113,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::push::default_rules;
+    use crate::push::{LegacyMentions, default_rules};
 
     fn content(id: &str) -> NewPushRule {
         NewPushRule::Content(NewPatternedPushRule::new(id.to_owned(), "tea".to_owned(), Vec::new()))
@@ -125,7 +125,7 @@ mod tests {
     }
 
     fn rules() -> Ruleset {
-        let mut rules = default_rules(user_id!("@ada:hearth.test"));
+        let mut rules = default_rules(user_id!("@ada:hearth.test"), LegacyMentions::Ignored);
         for id in ["c", "b", "a"] {
             put_rule(&mut rules, content(id), RulePlace::Unchanged).unwrap();
             put_rule(&mut rules, override_(id), RulePlace::Unchanged).unwrap();

@@ -10,10 +10,15 @@ use ruma::{
     uint,
 };
 
+use super::legacy::{LegacyMentions, add_legacy_rules};
+
 /// The rules of a user who changed none: the specification's, and MSC3930's for polls, which clients still send
-/// under their unstable names.
-pub fn default_rules(user: &UserId) -> Ruleset {
+/// under their unstable names; on demand also those of older versions of the specification.
+pub fn default_rules(user: &UserId, legacy_mentions: LegacyMentions) -> Ruleset {
     let mut rules = Ruleset::server_default(user);
+    if legacy_mentions == LegacyMentions::Found {
+        add_legacy_rules(&mut rules, user);
+    }
     rules.override_.insert(poll_rule("poll_response", "response", Poll::Silent));
     for (event, one_to_one, any) in [
         ("start", "poll_start_one_to_one", "poll_start"),
@@ -138,7 +143,8 @@ mod tests {
             rule(".m.rule.encrypted", &of_type("m.room.encrypted"), &notify),
         ]);
 
-        let rules = serde_json::to_value(default_rules(user_id!("@ada:hearth.test"))).unwrap();
+        let rules = default_rules(user_id!("@ada:hearth.test"), LegacyMentions::Ignored);
+        let rules = serde_json::to_value(rules).unwrap();
 
         assert_eq!(rules["override"], overrides);
         let (specified, polls) = rules["underride"].as_array().unwrap().split_at(5);

@@ -23,7 +23,7 @@ fn outcome_with(rules: &Ruleset, event: &Arc<Pdu>, members: u64) -> (bool, bool)
 }
 
 fn outcome(event: &Arc<Pdu>, members: u64) -> (bool, bool) {
-    outcome_with(&default_rules(&user(ADA)), event, members)
+    outcome_with(&default_rules(&user(ADA), LegacyMentions::Ignored), event, members)
 }
 
 fn event(sender: &str, kind: &str, state_key: Option<&str>, content: &Value) -> Arc<Pdu> {
@@ -40,7 +40,7 @@ const STANDS_OUT: (bool, bool) = (true, true);
 
 #[test]
 fn all_but_the_master_rule_are_on() {
-    let rules = default_rules(&user(ADA));
+    let rules = default_rules(&user(ADA), LegacyMentions::Ignored);
     let on = |rule: AnyPushRuleRef<'_>| rule.enabled() != (rule.rule_id() == ".m.rule.master");
     assert!(rules.iter().all(on));
 }
@@ -81,7 +81,7 @@ fn a_mention_stands_out_and_a_rooms_only_with_the_level() {
         NOTIFIES,
         "Bo has no level"
     );
-    let rules = default_rules(&user(BO));
+    let rules = default_rules(&user(BO), LegacyMentions::Ignored);
     let room = TestRoom::new(RoomVersionId::V11);
     let levels = room.power_levels();
     let hers = event(ADA, "m.room.message", None, &mention(json!({ "room": true })));
@@ -92,8 +92,35 @@ fn a_mention_stands_out_and_a_rooms_only_with_the_level() {
 }
 
 #[test]
+fn names_are_searched_for_only_on_demand_and_where_nobody_says_whom_they_mention() {
+    let rules = default_rules(&user(ADA), LegacyMentions::Found);
+    for body in ["Ada L.: tea?", "hello ada", "hello ADA!"] {
+        let says = |mentions: Option<Value>| {
+            let mut content = json!({ "msgtype": "m.text", "body": body });
+            if let Some(mentions) = mentions {
+                content["m.mentions"] = mentions;
+            }
+            message(&content)
+        };
+        assert_eq!(outcome_with(&rules, &says(None), 3), STANDS_OUT, "{body}");
+        assert_eq!(outcome(&says(None), 3), NOTIFIES, "{body}");
+        for mentions in [json!({}), json!({ "user_ids": [BO] }), json!({ "room": true })] {
+            assert_eq!(outcome_with(&rules, &says(Some(mentions)), 3), NOTIFIES, "{body}");
+        }
+    }
+    let all = json!({ "msgtype": "m.text", "body": "@room tea is ready" });
+    assert_eq!(outcome_with(&rules, &message(&all), 3), NOTIFIES, "Bo has no level");
+    let rules = default_rules(&user(BO), LegacyMentions::Found);
+    let levels = TestRoom::new(RoomVersionId::V11).power_levels();
+    let room = PushRoom { members: 3, levels: &levels };
+    let reader = Reader { user: &user(BO), display_name: None };
+    let hers = PushEvent::new(&event(ADA, "m.room.message", None, &all));
+    assert!(evaluate(&rules, &hers, room, reader).highlight);
+}
+
+#[test]
 fn one_to_one_messages_make_a_sound() {
-    let rules = default_rules(&user(ADA));
+    let rules = default_rules(&user(ADA), LegacyMentions::Ignored);
     let levels = TestRoom::new(RoomVersionId::V11).power_levels();
     let event = PushEvent::new(&message(&json!({ "body": "tea" })));
     let reader = Reader { user: &user(ADA), display_name: None };
@@ -106,7 +133,7 @@ fn one_to_one_messages_make_a_sound() {
 
 #[test]
 fn rules_of_ones_own_come_before_the_defaults() {
-    let mut rules = default_rules(&user(ADA));
+    let mut rules = default_rules(&user(ADA), LegacyMentions::Ignored);
     let loud = vec![
         Action::Notify,
         Action::SetTweak(Tweak::Highlight(ruma::push::HighlightTweakValue::Yes)),
@@ -117,11 +144,11 @@ fn rules_of_ones_own_come_before_the_defaults() {
     assert_eq!(outcome_with(&rules, &tea, 3), STANDS_OUT);
     assert_eq!(outcome_with(&rules, &message(&json!({ "body": "teapot" })), 3), NOTIFIES);
 
-    let mut muted = default_rules(&user(ADA));
+    let mut muted = default_rules(&user(ADA), LegacyMentions::Ignored);
     let silence = NewSimplePushRule::new(user(BO), vec![]);
     muted.insert(NewPushRule::Sender(silence), None, None).unwrap();
     assert_eq!(outcome_with(&muted, &tea, 3), NOTHING);
-    let mut muted = default_rules(&user(ADA));
+    let mut muted = default_rules(&user(ADA), LegacyMentions::Ignored);
     let silence = NewSimplePushRule::new(tea.room_id.clone(), vec![]);
     muted.insert(NewPushRule::Room(silence), None, None).unwrap();
     assert_eq!(outcome_with(&muted, &tea, 3), NOTHING);
@@ -177,7 +204,7 @@ fn content_that_no_memory_holds_counts_as_empty() {
 
 #[test]
 fn rules_tell_rooms_apart_up_to_the_largest_number_they_name() {
-    let mut rules = default_rules(&user(ADA));
+    let mut rules = default_rules(&user(ADA), LegacyMentions::Ignored);
     assert_eq!(distinguished_members(&rules), 3);
     let condition = json!({ "kind": "room_member_count", "is": ">10" });
     let condition = serde_json::from_value(condition).unwrap();

@@ -73,10 +73,14 @@ impl House {
     }
 
     pub(crate) fn on(store: Store, epoch: Epoch) -> Self {
+        Self::with(store, epoch, Settings::default())
+    }
+
+    pub(crate) fn with(store: Store, epoch: Epoch, settings: Settings) -> Self {
         let key = SigningKey::from_seed([7; 32], "test".to_owned()).unwrap();
         let clock = Arc::new(FixedClock::new(1_000));
         let name = owned_server_name!("hearth.test");
-        let rooms = Rooms::new(store, name, key, Arc::clone(&clock) as _, Settings::default());
+        let rooms = Rooms::new(store, name, key, Arc::clone(&clock) as _, settings);
         let sync = Sync::new(rooms.clone(), epoch);
         let waker = sync.clone();
         let waking = tokio::spawn(async move { waker.run().await });

@@ -1,5 +1,7 @@
 //! Counts of unread events.
 
+use protocol::push::LegacyMentions;
+use rooms::Settings;
 use ruma::api::client::sync::sync_events::v3::Response;
 use ruma::events::receipt::ReceiptThread;
 use ruma::{EventId, OwnedRoomId, RoomId};
@@ -93,4 +95,23 @@ async fn what_was_counted_before_a_restart_is_not_counted_again_but_receipts_cou
 
     read(&house, &room, ReceiptThread::Unthreaded, &messages[499]).await;
     assert_eq!(both(&house, &room).await, [(10, 0); 2]);
+}
+
+#[tokio::test]
+async fn what_was_counted_under_other_rules_of_the_server_is_counted_again() {
+    let house = House::on(Store::in_memory().await, Epoch(1));
+    let room = house.shared_room().await;
+    for number in 0..510 {
+        house.say(&room, ada(), &format!("bo, have {number} cups of tea")).await;
+    }
+    assert_eq!(both(&house, &room).await, [(510, 0); 2]);
+
+    for (legacy_mentions, highlights) in
+        [(LegacyMentions::Found, 510), (LegacyMentions::Ignored, 0)]
+    {
+        let settings = Settings { legacy_mentions, ..Settings::default() };
+        let house = House::with(house.rooms.store().clone(), Epoch(3), settings);
+        let answer = house.sync(bo(), Wish::default()).await;
+        assert_eq!(counts(&answer, &room), (510, highlights), "{legacy_mentions:?}");
+    }
 }

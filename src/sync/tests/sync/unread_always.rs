@@ -1,7 +1,8 @@
 //! Counts of unread events, after anything that can happen, against what the specification says of it all.
 
 use proptest::prelude::*;
-use rooms::MembershipChange;
+use protocol::push::LegacyMentions;
+use rooms::{MembershipChange, Settings};
 use ruma::events::receipt::ReceiptThread;
 use ruma::{OwnedEventId, OwnedRoomId, user_id};
 use serde_json::{Value, json};
@@ -32,6 +33,10 @@ enum Step {
     SayName {
         former: bool,
     },
+    /// Ada says Bo's user name, and not whom she mentions.
+    SayUserName,
+    /// The server starts again, with this setting.
+    Restart(LegacyMentions),
     Leave,
     /// Somebody else comes in or goes.
     Visit,
@@ -79,6 +84,9 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => any::<bool>().prop_map(Step::Ignore),
         1 => Just(Step::Rename),
         2 => any::<bool>().prop_map(|former| Step::SayName { former }),
+        2 => Just(Step::SayUserName),
+        1 => prop_oneof![Just(LegacyMentions::Ignored), Just(LegacyMentions::Found)]
+            .prop_map(Step::Restart),
         1 => Just(Step::Leave),
         1 => Just(Step::Visit),
         6 => Just(Step::Look),
@@ -110,6 +118,8 @@ enum Kind {
     Mention,
     /// A message with the name that Bo had in the room when it was sent.
     Named,
+    /// A message with Bo's user name.
+    UserNamed,
     /// An edit or a notice: never notifies.
     Silent,
     /// Notifies if everything in the room does.
@@ -127,6 +137,7 @@ struct Model {
     unthreaded: Option<usize>,
     rules: RuleChange,
     ignores: bool,
+    legacy_mentions: LegacyMentions,
 }
 
 impl Model {
@@ -143,11 +154,16 @@ impl Model {
             || self.events[index..]
                 .iter()
                 .any(|later| later.sender == Who::Bo && later.thread() == event.thread());
-        let highlight = match (event.kind, self.rules) {
+        let kind = match (event.kind, self.legacy_mentions) {
+            (Kind::UserNamed, LegacyMentions::Found) => Kind::Mention,
+            (Kind::UserNamed, LegacyMentions::Ignored) => Kind::Message,
+            (kind, _) => kind,
+        };
+        let highlight = match (kind, self.rules) {
             (Kind::Mention | Kind::Named, _)
             | (Kind::Message | Kind::Redaction, RuleChange::Loud) => true,
             (Kind::Message, RuleChange::Default) => false,
-            (Kind::Silent, _)
+            (Kind::Silent | Kind::UserNamed, _)
             | (Kind::Message, RuleChange::Quiet)
             | (Kind::Redaction, RuleChange::Default | RuleChange::Quiet) => return None,
         };
@@ -181,8 +197,10 @@ impl Case {
         let house = House::new().await;
         let room = house.shared_room().await;
         let (rules, ignores) = (RuleChange::Default, false);
+        let legacy_mentions = LegacyMentions::default();
         let (events, threaded) = (Vec::new(), Vec::new());
-        let model = Model { events, joined: 0, threaded, unthreaded: None, rules, ignores };
+        let (joined, unthreaded) = (0, None);
+        let model = Model { events, joined, threaded, unthreaded, rules, ignores, legacy_mentions };
         let names = ["nobody".to_owned(), "nobody".to_owned()];
         let mut case = Self { house, room, model, sent: 0, names, visitor: MembershipChange::Join };
         case.rename().await;
@@ -276,6 +294,14 @@ impl Case {
                 let kind = if former { Kind::Message } else { Kind::Named };
                 self.send(Who::Ada, kind, None, content).await;
             }
+            Step::SayUserName => {
+                let content = json!({ "msgtype": "m.text", "name": bo().localpart() });
+                self.send(Who::Ada, Kind::UserNamed, None, content).await;
+            }
+            Step::Restart(legacy_mentions) => {
+                self.model.legacy_mentions = legacy_mentions;
+                self.house = self.another_house();
+            }
             Step::Visit => {
                 let cy = user_id!("@cy:hearth.test");
                 self.house.change(&self.room, cy, self.visitor).await;
@@ -358,9 +384,16 @@ impl Case {
         self.names = [name, std::mem::take(&mut self.names[0])];
     }
 
+    /// A new process on the same store, with the same settings.
+    fn another_house(&self) -> House {
+        let legacy_mentions = self.model.legacy_mentions;
+        let settings = Settings { legacy_mentions, ..Settings::default() };
+        House::with(self.house.rooms.store().clone(), Epoch(2), settings)
+    }
+
     /// Compares what this process counted along the way, and what a new one counts, with the model.
     async fn check(&self) {
-        let anew = House::on(self.house.rooms.store().clone(), Epoch(2));
+        let anew = self.another_house();
         for house in [&self.house, &anew] {
             let filter = json!({ "room": { "timeline": { "unread_thread_notifications": true } } });
             let answer = house.sync(bo(), Wish::default().filter(&filter)).await;
