@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use complement_tests::{Client, Homeserver, Server, send_path, state_path, unique};
+use complement_tests::{Client, Homeserver, Role, Server, encoded, send_path, state_path, unique};
 use serde_json::{Value, json};
 
 const KIND: &str = "com.example.lamp";
@@ -166,4 +166,49 @@ async fn what_waits_survives_a_crash_and_is_sent_once() {
     let page = ada.get(&tail).await.expect_ok();
     let sent = page["chunk"].as_array().unwrap().iter().filter(|event| event["type"] == KIND);
     assert_eq!(sent.count(), 1, "{page}");
+}
+
+/// Spec: "Account locking", "Account suspension", "Account deactivation": such users do nothing that others see.
+#[tokio::test]
+async fn nothing_is_sent_for_a_user_whose_account_is_not_in_use_any_more() {
+    let Some((ada, _)) = kitchen().await else { return };
+    let server = ada.server();
+    let root = server.register_with_shared_secret("root", Role::Administrator).await;
+    let wish = json!({
+        "preset": "public_chat", "power_level_content_override": { "events": { KIND: 0 } },
+    });
+    let room = ada.create_room_with(&wish).await;
+    let users = [
+        ("locked", server.register("locked").await),
+        ("suspended", server.register("suspended").await),
+        ("deactivated", server.register("deactivated").await),
+        ("kept", server.register("kept").await),
+    ];
+    let mut ids = Vec::new();
+    for (what, user) in &users {
+        user.join(&room).await;
+        ids.push(delay_state(user, &room, what, 2_000).await);
+        match *what {
+            "locked" | "suspended" => {
+                let verb = if *what == "locked" { "lock" } else { "suspend" };
+                let path = format!("/_matrix/client/v1/admin/{verb}/{}", encoded(&user.user_id));
+                root.put(&path, &json!({ *what: true })).await.expect_ok();
+            }
+            "deactivated" => {
+                let path = format!("/_synapse/admin/v1/deactivate/{}", encoded(&user.user_id));
+                root.post(&path, &json!({})).await.expect_ok();
+            }
+            _ => {}
+        }
+    }
+    let path = format!("{PATH}/{}/send", ids[0]);
+    server.stranger().post(&path, &json!({})).await.expect_error(403, "M_FORBIDDEN");
+    until_sent(&users[3].1).await;
+    for (what, _) in &users {
+        let answer = ada.get(&state_path(&room, KIND, what)).await;
+        match *what {
+            "kept" => _ = answer.expect_ok(),
+            _ => _ = answer.expect_error(404, "M_NOT_FOUND"),
+        }
+    }
 }

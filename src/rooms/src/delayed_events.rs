@@ -258,7 +258,7 @@ impl Rooms {
         }
     }
 
-    /// Sends an event that waited. One that is refused waits no more.
+    /// Sends an event that waited. One that is refused, or whose sender may not act any more, waits no more.
     async fn send_delayed(&self, delay_id: &str, event: &DelayedEvent) -> Result<(), DelayError> {
         let outcome = self.append_delayed(delay_id, event).await;
         let is_settled = match &outcome {
@@ -285,6 +285,7 @@ impl Rooms {
         event: &DelayedEvent,
     ) -> Result<bool, RoomError> {
         let damaged = |what: &str| RoomError::Damaged(format!("a delayed event has no {what}"));
+        self.check_standing(event.user).await?;
         let sender = self.store().user_id(event.user).await?.ok_or_else(|| damaged("sender"))?;
         let cell = self.cell(event.room).await?.ok_or_else(|| damaged("room"))?;
         let content = RawValue::from_string(event.content.clone())

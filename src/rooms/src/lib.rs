@@ -45,6 +45,7 @@ mod search;
 mod send;
 mod server_notices;
 mod spaces;
+mod standing;
 mod state;
 mod succession;
 mod summary;
