@@ -28,6 +28,7 @@ mod mutual_rooms;
 mod notifications;
 mod old_sync;
 mod openid;
+mod owned_state;
 mod presence;
 mod profile;
 mod purge_history;

@@ -5,6 +5,8 @@
 //! current state.
 //! Spec: server-server API, "Authorisation rules"; room versions, "Authorisation rules".
 
+mod owned_state;
+
 use std::{collections::HashMap, sync::Arc};
 
 use ruma::{
@@ -18,7 +20,8 @@ use ruma::{
 use serde::Deserialize;
 use serde_json::{Map, Value, value::RawValue};
 
-use crate::{Pdu, room_version};
+pub(crate) use self::owned_state::{StateOwnership, check_owner, is_owned};
+use crate::{Pdu, room_version, room_version::Rules};
 
 /// How many pairs of a third party's signature and key are tried for one invitation.
 const MAX_THIRD_PARTY_PAIRS: usize = 100;
@@ -101,10 +104,11 @@ fn check_room_version(create: &Pdu) -> Result<(), AuthError> {
 pub fn authorise(
     event: &Pdu,
     state: impl Fn(&StateEventType, &str) -> Option<Arc<Pdu>>,
-    rules: &RoomVersionRules,
+    rules: &Rules,
 ) -> Result<(), AuthError> {
     bound_third_party_signatures(event, &state)?;
-    check_state_dependent_auth_rules(&rules.authorization, event, state)
+    let specified = owned_state::as_specified(event, &state, rules)?;
+    check_state_dependent_auth_rules(&rules.authorization, &*specified, state)
         .map_err(AuthError::NotAllowed)
 }
 
@@ -139,7 +143,7 @@ fn bound_third_party_signatures(
 pub fn authorise_by_auth_events(
     event: &Pdu,
     fetch: impl Fn(&EventId) -> Option<Arc<Pdu>>,
-    rules: &RoomVersionRules,
+    rules: &Rules,
 ) -> Result<(), AuthError> {
     let mut state: HashMap<(StateEventType, String), Arc<Pdu>> = HashMap::new();
     let create = rules

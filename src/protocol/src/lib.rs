@@ -1,5 +1,5 @@
 //! The rules of Matrix as pure functions: events, hashes and signatures, authorisation, state resolution, redaction, power
-//! levels and push rules, for room versions 1 to 12.
+//! levels and push rules, for room versions 1 to 12 and those of MSC3757.
 //!
 //! Nothing here reads a file, a socket or the time: what a rule needs is passed in, so a test decides it. The one exception is
 //! [`SystemClock`], which lives next to the [`Clock`] trait that everything else is given.

@@ -103,7 +103,7 @@ mod tests {
         test_room::{ADA, BO, CY, TestRoom},
     };
 
-    fn rules(version: u8) -> RoomVersionRules {
+    fn rules(version: u8) -> room_version::Rules {
         room_version::rules(&RoomVersionId::try_from(version.to_string()).unwrap()).unwrap()
     }
 

@@ -1,5 +1,6 @@
 //! Which state a room has after its history split: the state resolution algorithms of all room versions.
 
+mod owned_state;
 mod subgraph;
 mod v1;
 
@@ -12,11 +13,11 @@ use std::{
 use ruma::{
     EventId, OwnedEventId,
     events::TimelineEventType,
-    room_version_rules::{EventIdFormatVersion, RoomVersionRules, StateResolutionVersion},
+    room_version_rules::{EventIdFormatVersion, StateResolutionVersion},
     state_res::{self, StateMap, utils::event_id_set::EventIdSet},
 };
 
-use crate::Pdu;
+use crate::{Pdu, auth::StateOwnership, room_version::Rules};
 
 /// Why states cannot be resolved.
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +45,20 @@ pub enum ResolutionError {
 /// The outcome does not depend on the order of the states.
 /// Spec: room versions 1, 2 and 12, "State resolution".
 pub fn resolve(
-    rules: &RoomVersionRules,
+    rules: &Rules,
+    states: &[StateMap<OwnedEventId>],
+    auth_chains: Vec<EventIdSet<OwnedEventId>>,
+    fetch: impl Fn(&EventId) -> Option<Arc<Pdu>>,
+) -> Result<StateMap<OwnedEventId>, ResolutionError> {
+    match rules.state_ownership {
+        StateOwnership::Strict => resolve_specified(rules, states, auth_chains, fetch),
+        StateOwnership::Ranked => owned_state::resolve(rules, states, auth_chains, fetch),
+    }
+}
+
+/// As [`resolve`], by the specification's rules.
+fn resolve_specified(
+    rules: &Rules,
     states: &[StateMap<OwnedEventId>],
     auth_chains: Vec<EventIdSet<OwnedEventId>>,
     fetch: impl Fn(&EventId) -> Option<Arc<Pdu>>,

@@ -6,9 +6,7 @@ use ruma::{
     EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, OwnedRoomId, OwnedUserId, RoomVersionId,
     UInt, UserId,
     events::{StateEventType, TimelineEventType},
-    owned_room_id,
-    room_version_rules::RoomVersionRules,
-    server_name,
+    owned_room_id, server_name,
     state_res::{StateMap, utils::event_id_set::EventIdSet},
 };
 use serde_json::{Value, json, value::RawValue};
@@ -18,7 +16,7 @@ use crate::{
     auth::{AuthError, auth_types, authorise, check_auth_events},
     event_builder::{EventTemplate, build},
     power_levels::PowerLevels,
-    room_version,
+    room_version::{self, Rules},
 };
 
 pub(crate) const ADA: &str = "@ada:hearth.test";
@@ -33,7 +31,7 @@ pub(crate) fn user(id: &str) -> OwnedUserId {
 #[derive(Clone)]
 pub(crate) struct TestRoom {
     pub(crate) version: RoomVersionId,
-    pub(crate) rules: RoomVersionRules,
+    pub(crate) rules: Rules,
     room_id: Option<OwnedRoomId>,
     pub(crate) events: HashMap<OwnedEventId, Arc<Pdu>>,
     pub(crate) state: StateMap<OwnedEventId>,

@@ -11,14 +11,14 @@ use protocol::{
     push::{LegacyMentions, PushEvent, PushRoom, Reader, default_rules, evaluate},
     receipt::{Received, Validity, VerifyKey, VerifyKeys, event_id},
     redaction::{may_redact, redact_json, redacted},
-    room_version,
+    room_version::{self, Rules},
     state_resolution::resolve,
 };
 use ruma::{
     CanonicalJsonObject, EventId, MilliSecondsSinceUnixEpoch, OwnedEventId, RoomVersionId, UserId,
     events::{StateEventType, TimelineEventType},
     owned_room_id,
-    room_version_rules::{EventIdFormatVersion, EventsReferenceFormatVersion, RoomVersionRules},
+    room_version_rules::{EventIdFormatVersion, EventsReferenceFormatVersion},
     serde::Base64,
     server_name,
     state_res::{StateMap, utils::event_id_set::EventIdSet},
@@ -165,7 +165,7 @@ fn event() -> impl Strategy<Value = Value> {
 }
 
 /// The event with its references in the form of its room version.
-fn in_version(event: &Value, rules: &RoomVersionRules) -> String {
+fn in_version(event: &Value, rules: &Rules) -> String {
     let mut event = event.clone();
     if rules.events_reference_format == EventsReferenceFormatVersion::V1 {
         for field in ["prev_events", "auth_events"] {
@@ -176,13 +176,13 @@ fn in_version(event: &Value, rules: &RoomVersionRules) -> String {
     event.to_string()
 }
 
-fn all_rules() -> impl Iterator<Item = RoomVersionRules> {
+fn all_rules() -> impl Iterator<Item = Rules> {
     room_version::supported().iter().filter_map(room_version::rules)
 }
 
 /// The events that can be parsed, each under one of the ids that they refer to each other by. Where ids are hashes no circle is
 /// possible, so there an event refers only to those before it.
-fn parsed(events: &[Value], rules: &RoomVersionRules) -> HashMap<OwnedEventId, Arc<Pdu>> {
+fn parsed(events: &[Value], rules: &Rules) -> HashMap<OwnedEventId, Arc<Pdu>> {
     let circles = rules.event_id_format == EventIdFormatVersion::V1;
     let parse = |(event, id): (&Value, &&str)| {
         let id = EventId::parse(id).ok()?;
@@ -193,7 +193,7 @@ fn parsed(events: &[Value], rules: &RoomVersionRules) -> HashMap<OwnedEventId, A
     events.iter().zip(IDS.iter()).filter_map(parse).collect()
 }
 
-fn judge(event: &Arc<Pdu>, others: &HashMap<OwnedEventId, Arc<Pdu>>, rules: &RoomVersionRules) {
+fn judge(event: &Arc<Pdu>, others: &HashMap<OwnedEventId, Arc<Pdu>>, rules: &Rules) {
     let state = |kind: &StateEventType, state_key: &str| {
         others.values().find(|other| other.is_state(&kind.to_string().into(), state_key)).cloned()
     };

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use protocol::event_builder::{EventTemplate, build};
 use protocol::power_levels::PowerLevels;
 use protocol::redaction::may_redact;
-use protocol::{Depth, Pdu, auth, room_version};
+use protocol::room_version::{self, Rules};
+use protocol::{Depth, Pdu, auth};
 use ruma::events::room::power_levels::UserPowerLevel;
 use ruma::events::{StateEventType, TimelineEventType};
-use ruma::room_version_rules::{EventIdFormatVersion, RoomVersionRules};
+use ruma::room_version_rules::EventIdFormatVersion;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -54,7 +55,7 @@ pub(crate) struct Assembly<'a> {
     pub(crate) batch: Batch,
     room: RoomNumber,
     room_id: OwnedRoomId,
-    rules: RoomVersionRules,
+    rules: Rules,
     /// The head that the batch depends on; `None` for a room that is being created.
     before: Option<RoomHead>,
     /// The head with the events added so far.

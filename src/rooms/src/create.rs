@@ -1,8 +1,7 @@
 //! Creating rooms.
 
-use protocol::room_version;
+use protocol::room_version::{self, Rules};
 use ruma::events::TimelineEventType;
-use ruma::room_version_rules::RoomVersionRules;
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
@@ -180,7 +179,7 @@ impl Rooms {
 /// A wish with what follows from it.
 struct Plan<'a> {
     creator: &'a UserId,
-    rules: RoomVersionRules,
+    rules: Rules,
     wish: &'a CreateRoom,
 }
 

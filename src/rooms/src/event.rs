@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use protocol::{Pdu, room_version};
+use protocol::Pdu;
+use protocol::room_version::{self, Rules};
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use ruma::EventId;
-use ruma::room_version_rules::RoomVersionRules;
 use store::{EventIndex, EventNumber, EventRecord, RoomNumber};
 
 use crate::{RoomError, Rooms};
@@ -74,7 +74,7 @@ impl Rooms {
     }
 
     /// The rules of a room's version.
-    pub async fn rules_of(&self, room: RoomNumber) -> Result<RoomVersionRules, RoomError> {
+    pub async fn rules_of(&self, room: RoomNumber) -> Result<Rules, RoomError> {
         let cell = self.cell(room).await?;
         let cell = cell.ok_or_else(|| RoomError::Damaged(format!("room {room} has no head")))?;
         room_version::rules(&cell.version)

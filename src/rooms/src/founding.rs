@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use protocol::Pdu;
 use protocol::event_builder::{EventTemplate, build};
+use protocol::room_version::Rules;
 use ruma::events::TimelineEventType;
-use ruma::room_version_rules::{EventIdFormatVersion, RoomIdFormatVersion, RoomVersionRules};
+use ruma::room_version_rules::{EventIdFormatVersion, RoomIdFormatVersion};
 use ruma::{MilliSecondsSinceUnixEpoch, OwnedRoomId, RoomId, RoomVersionId, UserId, uint};
 use serde_json::{Map, Value, json};
 use store::{Batch, Publication, StoreError};
@@ -18,7 +19,7 @@ use crate::{RoomError, Rooms};
 pub(crate) struct Founding<'a> {
     pub(crate) creator: &'a UserId,
     pub(crate) version: RoomVersionId,
-    pub(crate) rules: RoomVersionRules,
+    pub(crate) rules: Rules,
     /// What its create event says beside its version and its creator.
     pub(crate) create: Map<String, Value>,
     /// What follows the create event.

@@ -190,12 +190,12 @@ impl Rooms {
 /// Whether everybody may join a room or knock on it, as far as its version knows knocking.
 fn is_open(summary: &RoomSummary) -> bool {
     let version = summary.room_version.as_ref();
-    let rules = version.and_then(room_version::rules).map(|rules| rules.authorization);
+    let rules = version.and_then(room_version::rules);
     match summary.join_rule {
         JoinRuleSummary::Public => true,
-        JoinRuleSummary::Knock => rules.is_some_and(|rules| rules.knocking),
+        JoinRuleSummary::Knock => rules.is_some_and(|rules| rules.authorization.knocking),
         JoinRuleSummary::KnockRestricted(_) => {
-            rules.is_some_and(|rules| rules.knock_restricted_join_rule)
+            rules.is_some_and(|rules| rules.authorization.knock_restricted_join_rule)
         }
         _ => false,
     }

@@ -44,8 +44,12 @@ pub struct Response {
 
 impl Capabilities {
     fn new(rooms: &rooms::Settings, accounts: &Accounts) -> Self {
-        let stable = |version: &RoomVersionId| (version.to_string(), Value::from("stable"));
-        let versions: Map<String, Value> = room_version::supported().iter().map(stable).collect();
+        let stability = |version: &RoomVersionId| {
+            let stable = if room_version::is_stable(version) { "stable" } else { "unstable" };
+            (version.to_string(), Value::from(stable))
+        };
+        let versions: Map<String, Value> =
+            room_version::supported().iter().map(stability).collect();
         let forgets = rooms.after_leaving == Forgotten::Yes;
         let enabled = || json!({ "enabled": true });
         let disabled = || json!({ "enabled": false });

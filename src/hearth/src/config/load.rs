@@ -9,6 +9,7 @@ use figment::{
     providers::{Env, Format, Serialized, Toml},
     value::{Dict, Value},
 };
+use protocol::room_version;
 use tracing_subscriber::EnvFilter;
 
 use super::{Config, Contact};
@@ -134,7 +135,7 @@ fn contradictions(config: &Config) -> Vec<Problem> {
         refuse("logging.filter", error.to_string());
     }
     let version = &config.rooms.default_version;
-    if version.rules().is_none() {
+    if room_version::rules(version).is_none() {
         refuse("rooms.default_version", format!("room version {version} is not known"));
     }
     let nameless =

@@ -42,7 +42,7 @@ fn event(version: &RoomVersionId, kind: &str, state_key: Option<&str>, content: 
     build(template, version, key(1).key_pair(), server_name!("hearth.test")).unwrap().1
 }
 
-fn rules(version: &RoomVersionId) -> RoomVersionRules {
+fn rules(version: &RoomVersionId) -> room_version::Rules {
     room_version::rules(version).unwrap()
 }
 

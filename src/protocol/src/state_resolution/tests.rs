@@ -255,6 +255,42 @@ fn the_subgraph_is_what_lies_between_conflicted_events() {
     assert_eq!(found.len(), 5, "and nothing else, as the create event or the join rules");
 }
 
+/// The state of two branches of a room of MSC3757, in the second of which Ada, who is above Bo, sets his lamp.
+#[test]
+fn of_state_that_users_own_the_last_that_is_allowed_counts() {
+    let lamp = format!("{BO}_lamp");
+    let kind = StateEventType::from("com.example.lamp");
+    let set = |room: &mut TestRoom, sender| {
+        room.try_state(sender, "com.example.lamp", &lamp, &json!({ "from": sender }))
+    };
+    for version in ["org.matrix.msc3757.10", "org.matrix.msc3757.11"] {
+        let mut room = TestRoom::new(RoomVersionId::try_from(version).unwrap());
+        room.join(BO);
+        room.join(CY);
+        let levels =
+            |cy: u32| json!({ "users": { ADA: 100, CY: cy }, "events": { "com.example.lamp": 0 } });
+        room.send_state(ADA, "m.room.power_levels", "", &levels(50));
+        let (mut one, mut two) = (fork(&room, 10), fork(&room, 20));
+        set(&mut one, BO).unwrap();
+        set(&mut two, ADA).unwrap();
+        let both = merged(&[&one, &two]);
+        let from = |room: &TestRoom| room.get(&kind, &lamp).unwrap().sender.clone();
+        assert_eq!(from(&both), ADA, "the later counts");
+        assert_eq!(merged(&[&two, &one]).state, both.state);
+
+        // On one side Cy loses the level by which she sets Bo's lamp on the other.
+        let (mut one, mut two) = (fork(&room, 10), fork(&room, 20));
+        set(&mut one, BO).unwrap();
+        one.send_state(ADA, "m.room.power_levels", "", &levels(0));
+        set(&mut two, CY).unwrap();
+        set(&mut two, CY).unwrap();
+        let both = merged(&[&one, &two]);
+        assert_eq!(from(&both), BO, "what the resolved levels do not allow does not count");
+        assert!(set(&mut both.clone(), CY).is_err());
+        assert!(set(&mut both.clone(), ADA).is_ok());
+    }
+}
+
 /// One thing somebody may do on a branch.
 #[derive(Debug, Clone)]
 struct Step {
@@ -265,7 +301,7 @@ struct Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = (0..3_usize, 0..3_usize, 0..8_usize, 0..3_usize)
+    let step = (0..3_usize, 0..3_usize, 0..9_usize, 0..3_usize)
         .prop_map(|(branch, sender, deed, target)| Step { branch, sender, deed, target });
     prop::collection::vec(step, 0..24)
 }
@@ -282,8 +318,13 @@ fn act(room: &mut TestRoom, step: &Step) {
         4 => room.try_state(sender, "m.room.topic", "", &json!({ "topic": sender })),
         5 => room.try_state(sender, "m.room.join_rules", "", &json!({ "join_rule": "invite" })),
         6 => room.try_state(sender, "m.room.join_rules", "", &json!({ "join_rule": "public" })),
+        7 => {
+            let key = format!("{target}_lamp");
+            room.try_state(sender, "com.example.lamp", &key, &json!({ "from": sender }))
+        }
         _ => {
-            let mut content = json!({ "users": { target: 50 } });
+            let mut content =
+                json!({ "users": { target: 50 }, "events": { "com.example.lamp": 0 } });
             if !room.rules.authorization.explicitly_privilege_room_creators {
                 content["users"][ADA] = json!(100);
             }

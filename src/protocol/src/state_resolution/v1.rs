@@ -6,14 +6,11 @@ use std::{
     sync::Arc,
 };
 
-use ruma::{
-    EventId, OwnedEventId, events::StateEventType, room_version_rules::RoomVersionRules,
-    state_res::StateMap,
-};
+use ruma::{EventId, OwnedEventId, events::StateEventType, state_res::StateMap};
 use sha1::{Digest, Sha1};
 
 use super::ResolutionError;
-use crate::{Pdu, auth::authorise};
+use crate::{Pdu, auth::authorise, room_version::Rules};
 
 /// The kinds of state that decide what is allowed, in the order in which conflicts between them are settled.
 const DECISIVE: [StateEventType; 3] =
@@ -27,7 +24,7 @@ type Key = (StateEventType, String);
 /// and so their order does not matter.
 /// Spec: room version 1, "State resolution".
 pub(super) fn resolve(
-    rules: &RoomVersionRules,
+    rules: &Rules,
     states: &[StateMap<OwnedEventId>],
     fetch: impl Fn(&EventId) -> Option<Arc<Pdu>>,
 ) -> Result<StateMap<OwnedEventId>, ResolutionError> {
@@ -73,7 +70,7 @@ fn last_of_allowed_run(
     key: &Key,
     events: &[Arc<Pdu>],
     state: &StateMap<OwnedEventId>,
-    rules: &RoomVersionRules,
+    rules: &Rules,
     fetch: &impl Fn(&EventId) -> Option<Arc<Pdu>>,
 ) -> OwnedEventId {
     let mut chosen = &events[0];
@@ -96,7 +93,7 @@ fn last_of_allowed_run(
 fn latest_allowed(
     events: &[Arc<Pdu>],
     state: &StateMap<OwnedEventId>,
-    rules: &RoomVersionRules,
+    rules: &Rules,
     fetch: &impl Fn(&EventId) -> Option<Arc<Pdu>>,
 ) -> Option<OwnedEventId> {
     let lookup = |kind: &StateEventType, state_key: &str| {
