@@ -384,3 +384,48 @@ async fn rules_are_their_users_alone_and_survive_a_restart() {
     assert_eq!(content_rules(&ada).await, ["cake"]);
     assert!(content_rules(&bo).await.is_empty());
 }
+
+/// Spec: "Historical Actions": "Clients and homeservers MUST ignore these actions, for instance, by stripping them from
+/// actions arrays they encounter."
+#[tokio::test]
+async fn actions_of_former_times_mean_nothing() {
+    let ada = Server::start().await.register("ada").await;
+    if synapse_departs_from("for instance, by stripping them from actions arrays they encounter") {
+        return;
+    }
+    let path = path("content", "cake");
+    let body = json!({ "pattern": "cake", "actions": ["dont_notify", "coalesce"] });
+    ada.put(&path, &body).await.expect_ok();
+    assert_eq!(ada.get(&path).await.expect_ok()["actions"], json!([]));
+
+    let body = json!({ "actions": ["coalesce", "notify"] });
+    ada.put(&format!("{path}/actions"), &body).await.expect_ok();
+    let actions = ada.get(&format!("{path}/actions")).await.expect_ok();
+    assert_eq!(actions, json!({ "actions": ["notify"] }));
+}
+
+/// Spec: "If both `after` and `before` are provided, the new or updated rule must be the next most important rule with
+/// respect to the rule identified by `before`."
+#[tokio::test]
+async fn before_counts_more_than_after() {
+    let ada = Server::start().await.register("ada").await;
+    for id in ["c", "b", "a"] {
+        put_content_rule(&ada, id, "").await.expect_ok();
+    }
+    put_content_rule(&ada, "x", "?before=c&after=a").await.expect_ok();
+    assert_eq!(content_rules(&ada).await, ["a", "b", "x", "c"]);
+}
+
+/// Spec: "The `rule_id` of a room rule is always the ID of the room that it affects", and of a sender rule the user ID.
+#[tokio::test]
+async fn rules_of_rooms_and_senders_are_named_by_ids() {
+    if synapse_departs_from("The `rule_id` of a room rule is always the ID of the room") {
+        return;
+    }
+    let ada = Server::start().await.register("ada").await;
+    for kind in ["room", "sender"] {
+        let answer = ada.put(&path(kind, "kitchen"), &json!({ "actions": [] })).await;
+        answer.expect_error(400, "M_INVALID_PARAM");
+        ada.get(&path(kind, "kitchen")).await.expect_error(404, "M_NOT_FOUND");
+    }
+}
