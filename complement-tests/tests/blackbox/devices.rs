@@ -1,6 +1,6 @@
 //! Device management.
 
-use complement_tests::{Client, Method, Server};
+use complement_tests::{Client, Method, Server, synapse_departs_from};
 use serde_json::{Value, json};
 
 const DEVICES: &str = "/_matrix/client/v3/devices";
@@ -117,4 +117,58 @@ async fn several_devices_are_deleted_at_once() {
     tablet.get(DEVICES).await.expect_error(401, "M_UNKNOWN_TOKEN");
     let devices = ada.get(DEVICES).await.expect_ok();
     assert_eq!(devices["devices"].as_array().map(Vec::len), Some(1), "{devices}");
+}
+
+/// Spec: `DELETE /devices/{deviceId}`, 200: "The device was successfully removed, or had been removed previously."
+#[tokio::test]
+async fn a_device_that_is_not_there_is_deleted_already() {
+    let ada = Server::start().await.register("ada").await;
+    let path = format!("{DEVICES}/NOTHING");
+    let challenge = delete(&ada, &path, &json!({})).await.expect_challenge();
+    let auth = ada.password_stage(&challenge["session"]);
+    assert_eq!(delete(&ada, &path, &json!({ "auth": auth })).await.expect_ok(), json!({}));
+    ada.get(DEVICES).await.expect_ok();
+}
+
+/// Spec: "If not given, the display name is unchanged."
+#[tokio::test]
+async fn a_device_keeps_its_name_when_none_is_given() {
+    let ada = Server::start().await.register("ada").await;
+    ada.put(&path(&ada), &json!({ "display_name": "laptop" })).await.expect_ok();
+    assert_eq!(ada.put(&path(&ada), &json!({})).await.expect_ok(), json!({}));
+    let device = ada.get(&path(&ada)).await.expect_ok();
+    assert_eq!(device["display_name"], "laptop");
+    let answer = ada.put(&path(&ada), &json!({ "display_name": "x".repeat(1_000) })).await;
+    answer.expect_error_of(&[(400, "M_INVALID_PARAM"), (400, "M_TOO_LARGE")]);
+}
+
+/// An authentication is for the request that asked for it.
+#[tokio::test]
+async fn a_session_for_one_device_deletes_no_other() {
+    let ada = Server::start().await.register("ada").await;
+    let (phone, tablet) = (ada.log_in().await, ada.log_in().await);
+    let challenge = delete(&ada, &path(&phone), &json!({})).await.expect_challenge();
+    let auth = ada.password_stage(&challenge["session"]);
+    let answer = delete(&ada, &path(&tablet), &json!({ "auth": auth })).await;
+    assert!([401, 403].contains(&answer.status), "{} {}", answer.status, answer.text);
+    tablet.get(DEVICES).await.expect_ok();
+    phone.get(DEVICES).await.expect_ok();
+}
+
+/// Spec: "In the case that the homeserver does not know about the supplied 3PID, the homeserver must respond with 403
+/// Forbidden."
+#[tokio::test]
+async fn nobody_authenticates_with_an_address_that_is_nobodys() {
+    let ada = Server::start().await.register("ada").await;
+    let challenge = delete(&ada, &path(&ada), &json!({})).await.expect_challenge();
+    let mut auth = ada.password_stage(&challenge["session"]);
+    auth["identifier"] = json!({
+        "type": "m.id.thirdparty", "medium": "email", "address": "nobody@example.org",
+    });
+    let answer = delete(&ada, &path(&ada), &json!({ "auth": auth })).await;
+    if synapse_departs_from("the homeserver must respond with 403 Forbidden") {
+        return;
+    }
+    answer.expect_error(403, "M_FORBIDDEN");
+    ada.get(DEVICES).await.expect_ok();
 }

@@ -230,3 +230,13 @@ async fn events_with_a_url_are_told_from_others() {
         assert_eq!(event_ids(timeline(&sync, &room)), [wanted.as_str()], "{filter}");
     }
 }
+
+#[tokio::test]
+async fn events_come_in_one_of_two_forms() {
+    let ada = Server::start().await.register("ada").await;
+    for form in ["client", "federation"] {
+        store(&ada, &json!({ "event_format": form })).await;
+    }
+    let answer = ada.post(&path(&ada, ""), &json!({ "event_format": "haiku" })).await;
+    answer.expect_error_of(&[(400, "M_BAD_JSON"), (400, "M_UNKNOWN")]);
+}

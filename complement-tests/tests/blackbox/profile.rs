@@ -297,3 +297,71 @@ async fn a_new_picture_changes_no_name() {
     }
     assert_eq!(name_in(&ada, &room, &ada).await, "Freddy");
 }
+
+/// Spec: `PUT /profile/{userId}/{keyName}`, 400: "`M_MISSING_PARAM`: The required `keyName` property is missing from the
+/// request body."
+#[tokio::test]
+async fn a_name_and_a_picture_are_taken_away_by_name_only() {
+    let ada = Server::start().await.register("ada").await;
+    for field in ["/displayname", "/avatar_url"] {
+        let answer = ada.put(&path(&ada, field), &json!({})).await;
+        answer.expect_error(400, "M_MISSING_PARAM");
+    }
+    let found = ada.get(&path(&ada, "/displayname")).await.expect_ok();
+    assert_eq!(found["displayname"], ada.name());
+}
+
+/// What clients did before they could delete fields.
+#[tokio::test]
+async fn an_empty_name_is_none() {
+    let ada = Server::start().await.register("ada").await;
+    let room = ada.create_room().await;
+    let mut nothing = vec![json!("")];
+    if !synapse_departs_from("Servers MAY reject `null` values.") {
+        nothing.push(Value::Null);
+    }
+    for nothing in nothing {
+        set_name(&ada, "Ada").await;
+        wait_for_name(&ada, &room, "Ada").await;
+        let body = json!({ "displayname": nothing });
+        ada.put(&path(&ada, "/displayname"), &body).await.expect_ok();
+        let whole = ada.get(&path(&ada, "")).await.expect_ok();
+        assert!(whole.get("displayname").is_none(), "{whole}");
+        for attempt in 0.. {
+            let member = ada.state(&room, "m.room.member", &ada.user_id).await;
+            if member.get("displayname").is_none_or(|name| *name == "" || name.is_null()) {
+                break;
+            }
+            assert!(attempt < 100, "{member}");
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// Spec: `PUT /profile/{userId}/{keyName}`: "For `avatar_url`, the value MUST be an MXC URI string."
+#[tokio::test]
+async fn a_picture_is_an_mxc_uri() {
+    let ada = Server::start().await.register("ada").await;
+    if synapse_departs_from("For `avatar_url`, the value MUST be an MXC URI string.") {
+        return;
+    }
+    for url in ["https://hearth.test/ada.png", "mxc://", "mxc://hearth.test/", "ada"] {
+        let answer = ada.put(&path(&ada, "/avatar_url"), &json!({ "avatar_url": url })).await;
+        answer.expect_error(400, "M_INVALID_PARAM");
+    }
+    ada.get(&path(&ada, "/avatar_url")).await.expect_error(404, "M_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_field_that_is_not_there_is_not_found() {
+    let server = Server::start().await;
+    let ada = server.register("ada").await;
+    for field in ["/org.example.nothing", "/m.tz"] {
+        server.stranger().get(&path(&ada, field)).await.expect_error(404, "M_NOT_FOUND");
+    }
+    let nobody = encoded(&format!("@{}:{}", unique("nobody"), server.name()));
+    let answer = ada.get(&format!("/_matrix/client/v3/profile/{nobody}/displayname")).await;
+    answer.expect_error(404, "M_NOT_FOUND");
+    let answer = ada.delete(&path(&ada, "/org.example.Pets")).await;
+    answer.expect_error(400, "M_INVALID_PARAM");
+}

@@ -1,6 +1,6 @@
 //! Account registration.
 
-use complement_tests::{Client, Role, Server, unique};
+use complement_tests::{Client, Role, Server, synapse_departs_from, unique};
 use serde_json::json;
 
 const REGISTER: &str = "/_matrix/client/v3/register";
@@ -218,4 +218,39 @@ async fn a_mac_for_an_ordinary_user_makes_no_administrator() {
         "nonce": nonce, "username": name, "password": "secret", "admin": true, "mac": mac,
     });
     stranger.post(path, &body).await.expect_error(403, "M_UNKNOWN");
+}
+
+/// Spec: `POST /register`: "`kind`: one of guest, user".
+#[tokio::test]
+async fn there_are_two_kinds_of_accounts() {
+    let stranger = Server::start().await.stranger();
+    let path = format!("{REGISTER}?kind=ghost");
+    let answer = stranger.post(&path, &json!({})).await;
+    answer.expect_error_of(&[(400, "M_INVALID_PARAM"), (400, "M_UNRECOGNIZED")]);
+}
+
+/// What is too large to keep is refused, and the name stays free.
+#[tokio::test]
+async fn nobody_registers_with_an_impossible_device() {
+    let stranger = Server::start().await.stranger();
+    let name = unique("ada");
+    let body = json!({
+        "username": name, "password": "a long password", "device_id": "x".repeat(100_000),
+        "auth": { "type": "m.login.dummy" },
+    });
+    if synapse_departs_from("(a limit of hearth's)") {
+        return;
+    }
+    stranger.post(REGISTER, &body).await.expect_error(400, "M_INVALID_PARAM");
+    let path = format!("{REGISTER}/available?username={name}");
+    stranger.get(&path).await.expect_ok();
+}
+
+#[tokio::test]
+async fn what_is_asked_about_is_named() {
+    let stranger = Server::start().await.stranger();
+    let validity = "/_matrix/client/v1/register/m.login.registration_token/validity";
+    for path in [format!("{REGISTER}/available").as_str(), validity] {
+        stranger.get(path).await.expect_error(400, "M_MISSING_PARAM");
+    }
 }

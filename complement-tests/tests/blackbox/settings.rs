@@ -46,6 +46,9 @@ async fn closed_registration_lets_nobody_in_but_by_the_shared_secret() {
     });
     let answer = server.stranger().post("/_matrix/client/v3/register", &body).await;
     answer.expect_error(403, "M_FORBIDDEN");
+    // "The homeserver does not permit registration and thus all tokens are considered invalid."
+    let validity = "/_matrix/client/v1/register/m.login.registration_token/validity?token=x";
+    server.stranger().get(validity).await.expect_error(403, "M_FORBIDDEN");
     let ada = server.register_with_shared_secret("ada", complement_tests::Role::Ordinary).await;
     ada.create_room().await;
 }

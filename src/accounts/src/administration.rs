@@ -8,7 +8,7 @@ use store::{
 
 use crate::{
     ATTEMPTS, Accounts, NewSession, NewUser, OtherDevices, PasswordChangeError, RegistrationError,
-    Session, Tokens, sessions::new_device_id,
+    Session, Tokens, new_device::new_device_id,
 };
 
 /// The name of a device that an administrator logs in for a user.

@@ -6,7 +6,7 @@ use store::{Batch, DeviceRecord, LastSeen, StoreError, UserNumber};
 use crate::{ATTEMPTS, Accounts, InteractiveAuthError, Operation, Session};
 
 /// Bytes of the longest name of a device.
-const MAX_NAME: usize = 512;
+pub(crate) const MAX_NAME: usize = 512;
 
 /// The types of account data that are of one device, but for its ID at their end. Spec: MSC3890.
 const NOTIFICATION_SETTINGS: [&str; 2] =

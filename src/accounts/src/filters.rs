@@ -1,6 +1,6 @@
 //! Filters that clients store to name them in `/sync`. Spec: client-server API, "Filtering".
 
-use ruma::api::client::filter::FilterDefinition;
+use ruma::api::client::filter::{EventFormat, FilterDefinition};
 use store::{Batch, StoreError};
 
 use crate::{Accounts, Session};
@@ -11,6 +11,9 @@ pub enum FilterError {
     /// The user stored no filter with this ID.
     #[error("there is no such filter")]
     NotFound,
+    /// It asks for events in a form that nobody knows.
+    #[error("event_format is client or federation")]
+    UnknownFormat,
     /// The filter is larger than 64 KiB.
     #[error("the filter is too large")]
     TooLarge,
@@ -29,6 +32,9 @@ impl Accounts {
         session: &Session,
         filter: &FilterDefinition,
     ) -> Result<String, FilterError> {
+        if !matches!(filter.event_format, EventFormat::Client | EventFormat::Federation) {
+            return Err(FilterError::UnknownFormat);
+        }
         let json = serde_json::to_vec(filter)?;
         let mut batch = Batch::new();
         let id = batch.put_filter(session.user, json).map_err(|error| match error {

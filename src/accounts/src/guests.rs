@@ -10,14 +10,10 @@ use crate::{
 
 impl Accounts {
     /// Makes a guest's account and logs its only device in.
-    pub async fn create_guest(
-        &self,
-        device_name: Option<String>,
-    ) -> Result<NewSession, RegistrationError> {
+    pub async fn create_guest(&self, device: NewDevice) -> Result<NewSession, RegistrationError> {
         if self.settings().guests == Guests::Refused {
             return Err(RegistrationError::NoGuests);
         }
-        let device = NewDevice { display_name: device_name, ..NewDevice::default() };
         let guest = NewUser::new(new_username()).guest().log_in(device);
         let registered = self.create_user(guest).await?;
         registered.session.ok_or(RegistrationError::Store(StoreError::Conflict))
@@ -119,7 +115,7 @@ mod tests {
         let registration = Registration::Open;
         let settings = Settings { guests: Guests::Welcome, registration, ..Settings::default() };
         let (accounts, _) = accounts_with(settings).await;
-        let guest = accounts.create_guest(None).await.unwrap();
+        let guest = accounts.create_guest(NewDevice::default()).await.unwrap();
         let token = &guest.access_token;
         let session = accounts.authenticate(token.expose(), None).await.unwrap();
         assert_eq!(session.kind, UserKind::Guest);
@@ -143,6 +139,9 @@ mod tests {
     #[tokio::test]
     async fn no_guest_comes_where_none_is_welcome() {
         let (accounts, _) = accounts().await;
-        assert!(matches!(accounts.create_guest(None).await, Err(RegistrationError::NoGuests)));
+        assert!(matches!(
+            accounts.create_guest(NewDevice::default()).await,
+            Err(RegistrationError::NoGuests)
+        ));
     }
 }

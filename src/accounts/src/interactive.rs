@@ -59,6 +59,9 @@ pub enum InteractiveAuthError {
     /// Somebody else's password was given.
     #[error("the authentication is of another user")]
     OtherUser,
+    /// The user was named by something else than their ID.
+    #[error("users are known by their user ID only")]
+    UnknownIdentifier,
     /// The account that was named is closed.
     #[error("the account is deactivated")]
     Deactivated,
@@ -285,7 +288,7 @@ impl Accounts {
         password: &str,
     ) -> Result<Result<Owner, &'static str>, InteractiveAuthError> {
         let UserIdentifier::Matrix(user) = identifier else {
-            return Ok(Err("users are known by their user ID only"));
+            return Err(InteractiveAuthError::UnknownIdentifier);
         };
         let named = existing_user_id(&user.user, self.server_name());
         if let Some(requester) = requester {

@@ -178,6 +178,15 @@ impl Accounts {
         self.check_available(username).await.map(drop)
     }
 
+    /// Whether somebody could register with a registration token now. Fails where nobody registers.
+    /// Spec: client-server API, `GET /register/m.login.registration_token/validity`.
+    pub async fn check_registration_token(&self, token: &str) -> Result<bool, RegistrationError> {
+        if self.settings().registration == Registration::Closed {
+            return Err(RegistrationError::Disabled);
+        }
+        Ok(self.registration_token_is_valid(token).await?)
+    }
+
     /// The user ID that somebody with this name would get. Fails when the name cannot be had.
     pub async fn check_available(&self, username: &str) -> Result<OwnedUserId, RegistrationError> {
         let user_id = new_user_id(username, self.server_name())?;
@@ -329,6 +338,8 @@ mod tests {
         let outcome = accounts.register(form("ada")).await;
         assert!(matches!(outcome, Err(RegistrationError::Disabled)));
         let outcome = accounts.check_username("ada").await;
+        assert!(matches!(outcome, Err(RegistrationError::Disabled)));
+        let outcome = accounts.check_registration_token("welcome").await;
         assert!(matches!(outcome, Err(RegistrationError::Disabled)));
     }
 

@@ -163,7 +163,10 @@ impl Accounts {
     }
 
     /// Whether somebody could register with a token now.
-    pub async fn registration_token_is_valid(&self, token: &str) -> Result<bool, StoreError> {
+    pub(crate) async fn registration_token_is_valid(
+        &self,
+        token: &str,
+    ) -> Result<bool, StoreError> {
         Ok(self.is_configured(token) || self.valid_registration_token(token).await?.is_some())
     }
 

@@ -15,7 +15,10 @@ use store::{
     UserKind, UserNumber, UserStatus,
 };
 
-use crate::{ATTEMPTS, Accounts, Secret, after, secret::random_name, session_cache::Cached};
+use crate::{
+    ATTEMPTS, Accounts, NewDevice, Secret, Tokens, after, new_device::new_device_id,
+    session_cache::Cached,
+};
 
 /// How often at most it is written down when a device was seen.
 const SEEN_INTERVAL: Duration = Duration::from_mins(5);
@@ -72,27 +75,6 @@ pub enum AuthenticationError {
     /// The store failed.
     #[error("session store failed")]
     Store(#[from] StoreError),
-}
-
-/// A device that is to log in.
-#[derive(Debug, Clone, Default)]
-pub struct NewDevice {
-    /// Its ID; `None`: the server makes one up.
-    pub id: Option<OwnedDeviceId>,
-    /// Its name, if it is a new one.
-    pub display_name: Option<String>,
-    /// What tokens it gets.
-    pub tokens: Tokens,
-}
-
-/// What tokens a device gets.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Tokens {
-    /// An access token that is valid until logout.
-    #[default]
-    Lasting,
-    /// An access token that expires and a refresh token to replace it.
-    Refreshable,
 }
 
 /// What a client gets that has logged in.
@@ -295,10 +277,6 @@ impl Accounts {
         }
         Err(StoreError::Conflict)
     }
-}
-
-pub(crate) fn new_device_id() -> OwnedDeviceId {
-    random_name(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", 10, &mut rand::rng()).into()
 }
 
 #[cfg(test)]

@@ -53,11 +53,7 @@ impl IncomingRequest for SetProfileField {
             SeqDeserializer::<_, serde::de::value::Error>::new(path_args.iter().copied());
         let (user_id, field) = <(OwnedUserId, ProfileFieldName)>::deserialize(arguments)?;
         let mut body: serde_json::Map<String, Value> = serde_json::from_slice(request.body())?;
-        let value = body.remove(field.as_str()).or(match field {
-            // An absent name or picture is none, as in the years before `null` was told apart from it.
-            ProfileFieldName::DisplayName | ProfileFieldName::AvatarUrl => Some(Value::Null),
-            _ => None,
-        });
+        let value = body.remove(field.as_str());
         let rooms = rooms_to_tell(request.uri().query().unwrap_or_default())?;
         Ok(Self { user_id, field, value, rooms })
     }
@@ -211,9 +207,9 @@ mod tests {
     }
 
     #[test]
-    fn a_name_or_picture_may_be_null_or_absent() {
+    fn a_name_or_picture_may_be_null() {
         for field in ["displayname", "avatar_url"] {
-            assert_eq!(value(field, "{}"), Some(Value::Null));
+            assert_eq!(value(field, "{}"), None);
             assert_eq!(value(field, &format!(r#"{{"{field}":null}}"#)), Some(Value::Null));
             assert_eq!(value(field, &format!(r#"{{"{field}":"x"}}"#)), Some("x".into()));
         }

@@ -94,11 +94,9 @@ impl Registration {
                 return Err(MatrixError::bad_request(ErrorKind::InvalidParam, message));
             }
         }
-        let device = NewDevice {
-            id: request.device_id,
-            display_name: request.initial_device_display_name,
-            tokens: if request.refresh_token { Tokens::Refreshable } else { Tokens::Lasting },
-        };
+        let tokens = if request.refresh_token { Tokens::Refreshable } else { Tokens::Lasting };
+        let name = request.initial_device_display_name;
+        let device = NewDevice::new(request.device_id, name, tokens)?;
         let then = if request.inhibit_login {
             AfterRegistration::Nothing
         } else {
@@ -117,8 +115,9 @@ impl Registration {
 
     /// Makes a guest's account. All they send but the name of their device is passed over, as the specification wants.
     async fn register_guest(self, request: register::Request) -> Result<Response, MatrixError> {
-        let device_name = request.initial_device_display_name;
-        let session = self.accounts.create_guest(device_name).await?;
+        let name = request.initial_device_display_name;
+        let device = NewDevice::new(None, name, Tokens::Lasting)?;
+        let session = self.accounts.create_guest(device).await?;
         Ok(Response::new(session.user_id.clone(), Some(session)))
     }
 
@@ -138,8 +137,7 @@ impl Registration {
         (): (),
         request: check_registration_token_validity::v1::Request,
     ) -> Result<check_registration_token_validity::v1::Response, MatrixError> {
-        let valid = self.accounts.registration_token_is_valid(&request.token).await;
-        let valid = valid.map_err(|error| MatrixError::internal(&error))?;
+        let valid = self.accounts.check_registration_token(&request.token).await?;
         Ok(check_registration_token_validity::v1::Response::new(valid))
     }
 }

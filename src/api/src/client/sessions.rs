@@ -44,11 +44,9 @@ impl Sessions {
         (): (),
         LoginRequest(request): LoginRequest,
     ) -> Result<login::v3::Response, MatrixError> {
-        let device = NewDevice {
-            id: request.device_id,
-            display_name: request.initial_device_display_name,
-            tokens: if request.refresh_token { Tokens::Refreshable } else { Tokens::Lasting },
-        };
+        let tokens = if request.refresh_token { Tokens::Refreshable } else { Tokens::Lasting };
+        let name = request.initial_device_display_name;
+        let device = NewDevice::new(request.device_id, name, tokens)?;
         let session = match request.login_info {
             LoginInfo::Password(info) => {
                 self.accounts.log_in(user_name(&info)?, &info.password, device).await?
@@ -115,15 +113,18 @@ impl Sessions {
 }
 
 /// The name of whoever wants to log in, which old clients send beside the identifier's place.
-#[expect(deprecated, reason = "some clients and tools still send `user`")]
+#[expect(deprecated, reason = "some clients and tools still send `user` or `address`")]
 fn user_name(info: &login::v3::Password) -> Result<&str, MatrixError> {
-    match (&info.identifier, &info.user) {
-        (Some(UserIdentifier::Matrix(identifier)), _) => Ok(&identifier.user),
-        (Some(_), _) => Err(MatrixError::forbidden("users are known by their user ID only")),
-        (None, Some(user)) => Ok(user),
-        (None, None) => {
+    match (&info.identifier, &info.user, &info.address) {
+        (Some(UserIdentifier::Matrix(identifier)), ..) => Ok(&identifier.user),
+        (None, Some(user), _) => Ok(user),
+        (None, None, None) => {
             let message = "the identifier is missing";
             Err(MatrixError::bad_request(ErrorKind::MissingParam, message))
+        }
+        // Nobody's: "the homeserver must respond with 403 Forbidden".
+        (Some(_), ..) | (None, None, Some(_)) => {
+            Err(MatrixError::forbidden("users are known by their user ID only"))
         }
     }
 }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use accounts::{
     AccountDataError, AdministrationError, AuthenticationError, DeactivationError, DeviceError,
-    FilterError, InteractiveAuthError, LoginError, LoginTokenError, ModerationError, OpenIdError,
-    PasswordChangeError, PasswordError, ProfileError, PushRuleError, PusherError, RefreshError,
-    RegistrationError, RegistrationTokenError, SharedSecretError,
+    FilterError, InteractiveAuthError, LoginError, LoginTokenError, ModerationError,
+    NewDeviceError, OpenIdError, PasswordChangeError, PasswordError, ProfileError, PushRuleError,
+    PusherError, RefreshError, RegistrationError, RegistrationTokenError, SharedSecretError,
 };
 use http::StatusCode;
 use protocol::push::PutRuleError;
@@ -86,7 +86,9 @@ impl From<InteractiveAuthError> for MatrixError {
     fn from(error: InteractiveAuthError) -> Self {
         match error {
             InteractiveAuthError::Required(info) => (*info).into(),
-            InteractiveAuthError::OtherUser => Self::forbidden(error.to_string()),
+            InteractiveAuthError::OtherUser | InteractiveAuthError::UnknownIdentifier => {
+                Self::forbidden(error.to_string())
+            }
             InteractiveAuthError::Deactivated => Self::deactivated(),
             InteractiveAuthError::Locked => Self::locked(),
             InteractiveAuthError::Password(error) => error.into(),
@@ -204,6 +206,16 @@ impl From<RegistrationTokenError> for MatrixError {
     }
 }
 
+impl From<NewDeviceError> for MatrixError {
+    fn from(error: NewDeviceError) -> Self {
+        match error {
+            NewDeviceError::Id | NewDeviceError::Name => {
+                Self::bad_request(ErrorKind::InvalidParam, error.to_string())
+            }
+        }
+    }
+}
+
 impl From<DeviceError> for MatrixError {
     fn from(error: DeviceError) -> Self {
         match error {
@@ -223,7 +235,9 @@ impl From<ProfileError> for MatrixError {
             ProfileError::UnknownUser(_) => return Self::not_found(error.to_string()),
             ProfileError::Store(_) => return Self::internal(&error),
             ProfileError::FieldTooLong => ErrorKind::KeyTooLarge,
-            ProfileError::FieldName | ProfileError::ValueTooLong(_) => ErrorKind::InvalidParam,
+            ProfileError::FieldName | ProfileError::NoMxcUri | ProfileError::ValueTooLong(_) => {
+                ErrorKind::InvalidParam
+            }
             ProfileError::WrongType(_) => ErrorKind::BadJson,
             ProfileError::TooLarge => ErrorKind::ProfileTooLarge,
         };
@@ -287,6 +301,7 @@ impl From<FilterError> for MatrixError {
     fn from(error: FilterError) -> Self {
         match &error {
             FilterError::NotFound => Self::not_found(error.to_string()),
+            FilterError::UnknownFormat => Self::bad_request(ErrorKind::BadJson, error.to_string()),
             FilterError::TooLarge => {
                 Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge, error.to_string())
             }
