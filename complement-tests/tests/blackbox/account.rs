@@ -231,7 +231,8 @@ async fn nobody_has_or_gets_a_third_party_identifier() {
             ada.post(&path, body).await.expect_error(status, errcode);
         }
     }
-    let session = json!({ "client_secret": "monkeys_are_GREAT", "sid": "abc" });
+    let mut session = json!({ "client_secret": "monkeys_are_GREAT", "sid": "abc" });
+    session["three_pid_creds"] = session.clone();
     for path in ["account/3pid/add", "account/3pid"] {
         let add = ada.post(&format!("/_matrix/client/v3/{path}"), &session).await;
         add.expect_error(403, "M_THREEPID_AUTH_FAILED");
@@ -264,5 +265,41 @@ async fn a_logged_out_device_takes_its_notification_settings_along() {
         let kind = format!("{prefix}.local_notification_settings.{}", phone.device_id);
         let path = format!("/_matrix/client/v3/user/{user}/account_data/{kind}");
         ada.get(&path).await.expect_error(404, "M_NOT_FOUND");
+    }
+}
+
+/// An authentication is for the account and the operation that asked for it.
+#[tokio::test]
+async fn a_session_for_one_operation_is_none_for_another() {
+    let ada = Server::start().await.register("ada").await;
+    let challenge = ada.post(CHANGE, &json!({ "new_password": BETTER })).await.expect_challenge();
+    let auth = ada.password_stage(&challenge["session"]);
+    let answer = ada.post(DEACTIVATE, &json!({ "auth": auth })).await;
+    assert!([401, 403].contains(&answer.status), "{} {}", answer.status, answer.text);
+    ada.get(WHOAMI).await.expect_ok();
+}
+
+/// Spec: `POST /account/deactivate`: "The server should additionally erase any non-event data associated with the user,
+/// such as account data".
+#[tokio::test]
+async fn an_erased_user_is_not_found_any_more() {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let room = ada.create_room().await;
+    bo.join(&room).await;
+
+    with_password(&bo, DEACTIVATE, json!({ "erase": true })).await.expect_ok();
+
+    let profile = format!("/_matrix/client/v3/profile/{}", encoded(&bo.user_id));
+    ada.get(&profile).await.expect_error_of(&[(404, "M_NOT_FOUND"), (404, "M_UNKNOWN")]);
+    let search = json!({ "search_term": bo.name() });
+    let path = "/_matrix/client/v3/user_directory/search";
+    for attempt in 0.. {
+        let answer = ada.post(path, &search).await.expect_ok();
+        if answer["results"] == json!([]) {
+            break;
+        }
+        assert!(attempt < 100, "{answer}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use http::{Method, StatusCode, header};
 use poem::Body;
 use ruma::api::error::ErrorKind;
+use serde::de::IgnoredAny;
 
 use crate::{
     Limits, MatrixError,
@@ -62,11 +63,16 @@ pub(crate) async fn read(
         (BodyKind::Json, EmptyBody::IsEmptyObject) if body.is_empty() => {
             Ok(Bytes::from_static(b"{}"))
         }
-        // A parser that passes over a string does not look at its bytes.
-        (BodyKind::Json, _) if str::from_utf8(&body).is_err() => Err(MatrixError::not_json()),
-        (BodyKind::Json, _) if first == Some(&b'{') => Ok(body),
+        // Some requests want nothing of it, and a parser that passes over a string does not look at its bytes.
+        (BodyKind::Json, _) if first == Some(&b'{') && is_json(&body) => Ok(body),
         (BodyKind::Json, _) => Err(MatrixError::not_an_object(&body)),
     }
+}
+
+/// Whether a body is JSON, or there is none.
+pub(crate) fn is_json(body: &[u8]) -> bool {
+    body.is_empty()
+        || str::from_utf8(body).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
 
 /// Why there is no body.

@@ -24,6 +24,7 @@ mod add_deprecated {
     //! `POST /account/3pid`, which ruma has no more.
 
     use ruma::api::{auth_scheme::AccessToken, metadata, request, response};
+    use serde_json::{Map, Value};
 
     metadata! {
         method: POST,
@@ -36,7 +37,10 @@ mod add_deprecated {
     }
 
     #[request]
-    pub(crate) struct Request {}
+    pub(crate) struct Request {
+        /// Where an identity server tells whose address it is: no such server is believed.
+        pub(crate) three_pid_creds: Map<String, Value>,
+    }
 
     #[response]
     pub(crate) struct Response {}
@@ -131,8 +135,9 @@ impl ThirdPartyIds {
     async fn add_deprecated(
         self,
         _: Requester,
-        _: add_deprecated::Request,
+        request: add_deprecated::Request,
     ) -> Answer<add_deprecated::Response> {
+        drop(request.three_pid_creds);
         Err(not_validated())
     }
 

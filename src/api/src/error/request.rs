@@ -2,9 +2,8 @@
 
 use http::StatusCode;
 use ruma::api::error::{DeserializationError, ErrorKind, FromHttpRequestError};
-use serde::de::IgnoredAny;
 
-use crate::MatrixError;
+use crate::{MatrixError, body::is_json};
 
 impl MatrixError {
     /// The error for a request that does not parse; `body` is the request's body.
@@ -54,9 +53,4 @@ impl MatrixError {
         let message = format!("the body is larger than {limit} bytes");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge, message)
     }
-}
-
-fn is_json(body: &[u8]) -> bool {
-    body.is_empty()
-        || str::from_utf8(body).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
 }
