@@ -1,6 +1,6 @@
 //! Client config: account data, global and by room.
 
-use complement_tests::{Client, Server, encoded};
+use complement_tests::{Client, Server, encoded, room_path, synapse_departs_from};
 use serde_json::{Value, json};
 
 fn global(client: &Client, kind: &str) -> String {
@@ -77,10 +77,11 @@ async fn account_data_is_its_owners_alone() {
 async fn what_the_server_manages_cannot_be_set_directly() {
     let ada = Server::start().await.register("ada").await;
     let room = ada.create_room().await;
-    let answer = ada.put(&of_room(&ada, &room, "m.fully_read"), &json!({})).await;
-    answer.expect_error(405, "M_BAD_JSON");
-    let answer = ada.put(&global(&ada, "m.push_rules"), &json!({})).await;
-    answer.expect_error(405, "M_BAD_JSON");
+    for kind in ["m.fully_read", "m.push_rules"] {
+        for path in [of_room(&ada, &room, kind), global(&ada, kind)] {
+            ada.put(&path, &json!({})).await.expect_error(405, "M_BAD_JSON");
+        }
+    }
 }
 
 #[tokio::test]
@@ -128,4 +129,55 @@ async fn deleted_account_data_is_told_once_and_then_gone() {
     ada.delete(&path).await.expect_ok();
     let bo = ada.server().register("bo").await;
     bo.delete(&path).await.expect_error(403, "M_FORBIDDEN");
+}
+
+/// Spec: "`m.fully_read` and `m.push_rules`. This applies to both global and room-specific account data." and "Servers must
+/// allow clients to read the above event types as normal."
+#[tokio::test]
+async fn what_the_server_manages_is_read_as_usual() {
+    let ada = Server::start().await.register("ada").await;
+    let room = ada.create_room().await;
+    let message = ada.say(&room, "tea").await;
+    let body = json!({ "m.fully_read": message });
+    ada.post(&room_path(&room, "read_markers"), &body).await.expect_ok();
+
+    let marker = ada.get(&of_room(&ada, &room, "m.fully_read")).await.expect_ok();
+
+    assert_eq!(marker["event_id"], message.as_str());
+    let rules = ada.get(&global(&ada, "m.push_rules")).await.expect_ok();
+    assert_eq!(rules["global"]["override"][0]["rule_id"], ".m.rule.master");
+}
+
+#[tokio::test]
+async fn a_rooms_account_data_is_its_owners_alone_and_of_a_room() {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let room = ada.create_room().await;
+    let path = of_room(&ada, &room, "com.example.tea");
+    ada.put(&path, &json!({ "sugar": 1 })).await.expect_ok();
+    bo.get(&path).await.expect_error(403, "M_FORBIDDEN");
+    bo.put(&path, &json!({})).await.expect_error(403, "M_FORBIDDEN");
+    let nowhere = of_room(&ada, "kitchen", "com.example.tea");
+    ada.put(&nowhere, &json!({})).await.expect_error(400, "M_INVALID_PARAM");
+    if synapse_departs_from(
+        "The given `roomID` is not a valid room ID. Errcode: `M_INVALID_PARAM`.",
+    ) {
+        return;
+    }
+    ada.get(&nowhere).await.expect_error(400, "M_INVALID_PARAM");
+}
+
+/// Not in the specification: a limit of hearth's.
+#[tokio::test]
+async fn account_data_has_a_largest_size() {
+    if synapse_departs_from("(a limit of hearth's)") {
+        return;
+    }
+    let ada = Server::start().await.register("ada").await;
+    let path = global(&ada, "com.example.tea");
+    let answer = ada.put(&path, &json!({ "sugar": "x".repeat(70_000) })).await;
+    answer.expect_error(413, "M_TOO_LARGE");
+    ada.get(&path).await.expect_error(404, "M_NOT_FOUND");
+    let answer = ada.put(&global(&ada, &"x".repeat(256)), &json!({})).await;
+    answer.expect_error(400, "M_INVALID_PARAM");
 }

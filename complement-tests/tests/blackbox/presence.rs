@@ -225,3 +225,15 @@ async fn a_server_without_presence_shows_everybody_offline() {
     assert_eq!(ada.get(&path(&ada)).await.expect_ok()["presence"], "offline");
     assert!(ada.sync().await.get("presence").is_none());
 }
+
+#[tokio::test]
+async fn nobody_says_how_another_is_or_something_else_than_three_states() {
+    let (ada, bo, _) = kitchen().await;
+    let online = json!({ "presence": "online" });
+    bo.put(&path(&ada), &online).await.expect_error(403, "M_FORBIDDEN");
+    let answer = set(&ada, &json!({ "presence": "asleep" })).await;
+    answer.expect_error_of(&[(400, "M_INVALID_PARAM"), (400, "M_BAD_JSON"), (400, "M_UNKNOWN")]);
+    let answer = set(&ada, &json!({ "status_msg": "x" })).await;
+    answer.expect_error_of(&[(400, "M_MISSING_PARAM"), (400, "M_BAD_JSON"), (400, "M_UNKNOWN")]);
+    assert_eq!(ada.get(&path(&ada)).await.expect_ok()["presence"], "offline");
+}

@@ -196,3 +196,27 @@ async fn whois_tells_administrators_and_oneself_about_devices() {
     }
     bo.get(&path).await.expect_error(403, "M_FORBIDDEN");
 }
+
+/// Spec: `GET` and `PUT /admin/lock/{userId}` and `/admin/suspend/{userId}`, 404: "The user ID is not found, or is
+/// deactivated."
+#[tokio::test]
+async fn a_deactivated_user_is_neither_locked_nor_suspended() {
+    if is_synapse() {
+        return;
+    }
+    let server = Server::start().await;
+    let (root, ada) = (admin(&server).await, server.register("ada").await);
+    let close = format!("/_synapse/admin/v1/deactivate/{}", encoded(&ada.user_id));
+    root.post(&close, &json!({})).await.expect_ok();
+    for (what, key) in [("lock", "locked"), ("suspend", "suspended")] {
+        for user_id in [ada.user_id.as_str(), "@nobody:hearth.test"] {
+            root.get(&path(what, user_id)).await.expect_error(404, "M_NOT_FOUND");
+            let answer = root.put(&path(what, user_id), &json!({ key: true })).await;
+            answer.expect_error(404, "M_NOT_FOUND");
+        }
+        let remote = path(what, "@ada:other.test");
+        root.get(&remote).await.expect_error(400, "M_INVALID_PARAM");
+        let other = admin(&server).await;
+        root.get(&path(what, &other.user_id)).await.expect_error(403, "M_FORBIDDEN");
+    }
+}
