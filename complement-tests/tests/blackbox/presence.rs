@@ -49,6 +49,18 @@ async fn what_a_user_says_of_themselves_is_kept() {
     assert!(seen["status_msg"].is_null(), "{seen}");
 }
 
+/// Spec: `PUT /presence/{userId}/status`: "When setting the status, the activity time is updated".
+#[tokio::test]
+async fn to_say_that_one_is_away_is_an_activity() {
+    let ada = Server::start().await.register("ada").await;
+    if synapse_departs_from("When setting the status, the activity time is updated") {
+        return;
+    }
+    set(&ada, &json!({ "presence": "unavailable" })).await.expect_ok();
+    let seen = ada.get(&path(&ada)).await.expect_ok();
+    assert!(seen["last_active_ago"].as_u64().is_some_and(|ago| ago < 30_000), "{seen}");
+}
+
 #[tokio::test]
 async fn one_who_was_never_there_is_offline() {
     let (ada, bo, _) = kitchen().await;

@@ -1,25 +1,23 @@
 //! Who is online. Kept in memory: after a restart everybody is offline until they come back.
 
+mod order;
 mod user;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use ruma::{DeviceId, OwnedDeviceId, UserId};
 use store::{Membership, RoomMembership, UserNumber};
 use tokio::sync::Notify;
 
+pub use self::order::{Change, PresencePosition, Seen};
+use self::order::{Occasion, State};
 use self::user::UserPresence;
 pub use self::user::{PresenceState, Status};
 use crate::{RoomError, Rooms};
 
 /// Bytes of the longest status message.
 pub const LONGEST_MESSAGE: usize = 4_096;
-
-/// How many users are remembered. When there are more, those go who are offline for the longest.
-const MOST_USERS: usize = 200_000;
 
 /// Whether it is noted who is online.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,42 +28,10 @@ pub enum Tracking {
     Off,
 }
 
-/// How many changes of presence there were since the process started.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PresencePosition(pub u64);
-
 /// Is told when the presence of a user changes. Called under no lock; must not wait.
 pub trait PresenceObserver: Send + Sync {
     /// The presence of `user` changed.
     fn presence_changed(&self, user: UserNumber);
-}
-
-/// A user whose presence readers are to be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Change {
-    /// The user.
-    pub user: UserNumber,
-    /// Where they last changed or came to a room.
-    pub position: PresencePosition,
-    /// Where they last changed.
-    pub changed: PresencePosition,
-}
-
-/// Why readers are to be told of users.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Occasion {
-    Change,
-    /// They are new to some who are to be told.
-    Introduction,
-}
-
-/// A user's presence at one moment.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Seen {
-    /// What is shown of them.
-    pub status: Status,
-    /// How long ago they last did something; `None` when that is not known.
-    pub last_active_ago: Option<Duration>,
 }
 
 /// The presence of all users. Cheap to clone.
@@ -75,30 +41,9 @@ pub struct Presence(Arc<Inner>);
 struct Inner {
     tracking: Tracking,
     state: Mutex<State>,
+    observers: Mutex<Vec<Arc<dyn PresenceObserver>>>,
     /// Wakes the one timer when it has to look sooner.
     rescheduled: Notify,
-}
-
-#[derive(Default)]
-struct State {
-    position: PresencePosition,
-    users: HashMap<UserNumber, Entry>,
-    /// Each user once, where readers were last to be told of them.
-    changes: BTreeMap<PresencePosition, UserNumber>,
-    /// When to look at whom again.
-    timers: BTreeSet<(Instant, UserNumber)>,
-    observers: Vec<Arc<dyn PresenceObserver>>,
-}
-
-#[derive(Default)]
-struct Entry {
-    presence: UserPresence,
-    /// What readers were told.
-    told: Status,
-    /// Where it stands among the changes.
-    position: PresencePosition,
-    changed: PresencePosition,
-    timer: Option<Instant>,
 }
 
 /// A device that waits for news; its user counts as connected until a while after this is dropped.
@@ -126,17 +71,21 @@ impl std::fmt::Debug for Presence {
 impl Presence {
     /// Everybody is offline.
     pub fn new(tracking: Tracking) -> Self {
-        let (state, rescheduled) = (Mutex::default(), Notify::new());
-        Self(Arc::new(Inner { tracking, state, rescheduled }))
+        let (state, observers, rescheduled) = (Mutex::default(), Mutex::default(), Notify::new());
+        Self(Arc::new(Inner { tracking, state, observers, rescheduled }))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn observers(&self) -> MutexGuard<'_, Vec<Arc<dyn PresenceObserver>>> {
+        self.0.observers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Has an observer told of all changes from now on.
     pub fn observe(&self, observer: Arc<dyn PresenceObserver>) {
-        self.lock().observers.push(observer);
+        self.observers().push(observer);
     }
 
     /// A user says how they are, from one of their devices.
@@ -173,9 +122,11 @@ impl Presence {
 
     /// A user has come to a room: those in it are to be told of their presence.
     pub fn introduce(&self, user: UserNumber) {
-        let state = self.lock();
-        if state.users.get(&user).is_some_and(|entry| entry.told != Status::default()) {
-            Self::announce(state, &[user], Occasion::Introduction);
+        let mut state = self.lock();
+        if state.is_told_of(user) {
+            state.note(&[user], Occasion::Introduction);
+            drop(state);
+            self.announce(&[user]);
         }
     }
 
@@ -184,17 +135,12 @@ impl Presence {
             return;
         }
         let mut state = self.lock();
-        change(&mut state.users.entry(user).or_default().presence);
-        let first = state.timers.first().copied();
-        let is_news = state.look(user, now);
-        if !is_news {
-            state.forget_unless_told(user);
-        }
-        let is_sooner = state.timers.first().copied() != first;
+        let first = state.next_look();
+        let is_news = state.change(user, now, change);
+        let is_sooner = state.next_look() != first;
+        drop(state);
         if is_news {
-            Self::announce(state, &[user], Occasion::Change);
-        } else {
-            drop(state);
+            self.announce(&[user]);
         }
         if is_sooner {
             self.0.rescheduled.notify_one();
@@ -204,16 +150,10 @@ impl Presence {
     /// Looks at those whose time has come, and says when the next one's will; `None` when there is nobody.
     fn tick(&self, now: Instant) -> Option<Instant> {
         let mut state = self.lock();
-        let mut changed = Vec::new();
-        while let Some(&(time, user)) = state.timers.first()
-            && time <= now
-        {
-            if state.look(user, now) {
-                changed.push(user);
-            }
-        }
-        let next = state.timers.first().map(|(time, _)| *time);
-        Self::announce(state, &changed, Occasion::Change);
+        let changed = state.look_at_those_due(now);
+        let next = state.next_look();
+        drop(state);
+        self.announce(&changed);
         next
     }
 
@@ -231,19 +171,9 @@ impl Presence {
         }
     }
 
-    /// Gives the changes of `users` their positions, and tells observers after the lock is gone.
-    fn announce(mut state: MutexGuard<'_, State>, users: &[UserNumber], occasion: Occasion) {
-        if users.is_empty() {
-            return;
-        }
-        for user in users {
-            state.note_change(*user, occasion);
-        }
-        if state.users.len() > MOST_USERS {
-            state.forget();
-        }
-        let observers = state.observers.clone();
-        drop(state);
+    /// Tells observers that users changed, under no lock.
+    fn announce(&self, users: &[UserNumber]) {
+        let observers = self.observers().clone();
         for user in users {
             for observer in &observers {
                 observer.presence_changed(*user);
@@ -253,101 +183,18 @@ impl Presence {
 
     /// The position of the last change.
     pub fn position(&self) -> PresencePosition {
-        self.lock().position
+        self.lock().position()
     }
 
     /// The users who are to be told of after `since` up to `until`, the latest first; after nothing, all that are
     /// remembered.
     pub fn changes(&self, since: Option<PresencePosition>, until: PresencePosition) -> Vec<Change> {
-        if since.is_some_and(|since| since >= until) {
-            return Vec::new();
-        }
-        let start = since.map_or(Bound::Unbounded, Bound::Excluded);
-        let state = self.lock();
-        let changes = state.changes.range((start, Bound::Included(until)));
-        let changed = |user| state.users.get(user).map(|entry| entry.changed).unwrap_or_default();
-        changes
-            .rev()
-            .map(|(position, user)| Change {
-                user: *user,
-                position: *position,
-                changed: changed(user),
-            })
-            .collect()
+        self.lock().changes(since, until)
     }
 
     /// A user's presence now.
     pub fn of(&self, user: UserNumber, now: Instant) -> Seen {
-        let state = self.lock();
-        let Some(entry) = state.users.get(&user) else { return Seen::default() };
-        let last_active = entry.presence.last_active();
-        Seen {
-            status: entry.presence.status(now),
-            last_active_ago: last_active.map(|active| now.saturating_duration_since(active)),
-        }
-    }
-}
-
-impl State {
-    /// Whether a user's status is another than readers were told; sets the timer for the next look.
-    fn look(&mut self, user: UserNumber, now: Instant) -> bool {
-        let Some(entry) = self.users.get_mut(&user) else { return false };
-        let next = entry.presence.next_look(now);
-        let is_due = entry.timer.is_some_and(|timer| timer <= now);
-        // A timer that comes too early just leads to another look: activity need not move it each time.
-        let is_early_enough =
-            entry.timer.is_some_and(|timer| next.is_none_or(|next| timer <= next));
-        if is_due || !is_early_enough {
-            if let Some(timer) = entry.timer.take() {
-                self.timers.remove(&(timer, user));
-            }
-            if let Some(next) = next {
-                entry.timer = Some(next);
-                self.timers.insert((next, user));
-            }
-        }
-        let status = entry.presence.status(now);
-        let is_news = status != entry.told;
-        entry.told = status;
-        is_news
-    }
-
-    fn note_change(&mut self, user: UserNumber, occasion: Occasion) {
-        let Some(entry) = self.users.get_mut(&user) else { return };
-        self.changes.remove(&entry.position);
-        self.position.0 += 1;
-        entry.position = self.position;
-        if occasion == Occasion::Change {
-            entry.changed = self.position;
-        }
-        self.changes.insert(self.position, user);
-    }
-
-    /// Forgets a user of whom readers were never told anything.
-    fn forget_unless_told(&mut self, user: UserNumber) {
-        let entry = self.users.get(&user);
-        if entry.is_some_and(|entry| entry.changed == PresencePosition::default()) {
-            let timer = self.users.remove(&user).and_then(|entry| entry.timer);
-            timer.map(|timer| self.timers.remove(&(timer, user)));
-        }
-    }
-
-    /// Forgets users who are offline, the longest first, until there is room again.
-    fn forget(&mut self) {
-        let surplus = self.users.len().saturating_sub(MOST_USERS / 4 * 3);
-        let is_offline = |user: &UserNumber| {
-            let entry = self.users.get(user);
-            entry.is_some_and(|entry| entry.told.state == PresenceState::Offline)
-        };
-        let offline = self.changes.iter().filter(|(_, user)| is_offline(user));
-        let gone: Vec<_> =
-            offline.take(surplus).map(|(position, user)| (*position, *user)).collect();
-        for (position, user) in gone {
-            self.changes.remove(&position);
-            if let Some(timer) = self.users.remove(&user).and_then(|entry| entry.timer) {
-                self.timers.remove(&(timer, user));
-            }
-        }
+        self.lock().of(user, now)
     }
 }
 
@@ -434,35 +281,14 @@ pub fn share_a_room(one: &[RoomMembership], other: &[RoomMembership]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const ADA: UserNumber = UserNumber(1);
-    const BO: UserNumber = UserNumber(2);
 
     fn phone() -> &'static DeviceId {
         "PHONE".into()
-    }
-
-    fn users(changes: &[Change]) -> Vec<UserNumber> {
-        changes.iter().map(|change| change.user).collect()
-    }
-
-    #[test]
-    fn a_user_stands_once_among_the_changes_where_they_last_changed() {
-        let (presence, now) = (Presence::new(Tracking::On), Instant::now());
-        presence.set(ADA, phone(), PresenceState::Online, None, now);
-        let after_ada = presence.position();
-        presence.set(BO, phone(), PresenceState::Online, None, now);
-        presence.set(ADA, phone(), PresenceState::Unavailable, None, now);
-        let until = presence.position();
-
-        assert_eq!(users(&presence.changes(None, until)), [ADA, BO]);
-        assert_eq!(users(&presence.changes(Some(after_ada), until)), [ADA, BO]);
-        assert!(presence.changes(Some(until), until).is_empty());
-        presence.introduce(BO);
-        let introduced = presence.changes(Some(until), presence.position());
-        assert_eq!(users(&introduced), [BO]);
-        assert!(introduced[0].changed < until, "they did not change");
     }
 
     #[test]
@@ -493,15 +319,7 @@ mod tests {
             Some(&PresenceState::Offline),
             "nothing keeps the phone connected"
         );
-        assert!(presence.lock().timers.is_empty());
-    }
-
-    #[test]
-    fn who_was_never_online_is_not_remembered() {
-        let (presence, now) = (Presence::new(Tracking::On), Instant::now());
-        presence.act(ADA, now);
-        presence.set(BO, phone(), PresenceState::Offline, None, now);
-        assert!(presence.lock().users.is_empty());
+        assert!(presence.lock().next_look().is_none());
     }
 
     #[test]
@@ -511,20 +329,5 @@ mod tests {
         assert!(presence.connect(ADA, phone(), PresenceState::Online, now).is_none());
         assert_eq!(presence.of(ADA, now), Seen::default());
         assert_eq!(presence.position(), PresencePosition::default());
-    }
-
-    #[test]
-    fn who_is_offline_longest_is_forgotten_first() {
-        let (presence, now) = (Presence::new(Tracking::On), Instant::now());
-        presence.set(ADA, phone(), PresenceState::Online, None, now);
-        for number in 10..=MOST_USERS as u64 + 10 {
-            let message = Some("away".to_owned());
-            presence.set(UserNumber(number), phone(), PresenceState::Offline, message, now);
-        }
-        let state = presence.lock();
-        assert!(state.users.len() <= MOST_USERS);
-        assert!(state.users.contains_key(&ADA), "who is online is kept");
-        assert!(!state.users.contains_key(&UserNumber(10)));
-        assert_eq!(state.users.len(), state.changes.len());
     }
 }

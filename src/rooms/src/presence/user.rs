@@ -101,7 +101,8 @@ impl UserPresence {
         now: Instant,
     ) {
         self.message = message;
-        if state == PresenceState::Online {
+        // Who does not want to be seen is not seen to say so.
+        if state != PresenceState::Offline {
             self.last_active = Some(now);
         }
         if let Some(device) = self.device(device, now) {
@@ -212,6 +213,15 @@ mod tests {
         assert_eq!(user.status(now).state, Online, "the laptop comes back, the phone stays hidden");
         user.disconnect(laptop(), now);
         assert_eq!(user.status(now + LINGERING).state, Offline);
+    }
+
+    #[test]
+    fn to_say_that_one_is_away_is_an_activity() {
+        let (mut user, now) = (UserPresence::default(), Instant::now());
+        user.set(phone(), Unavailable, None, now);
+        assert_eq!((user.last_active(), user.status(now).state), (Some(now), Unavailable));
+        user.set(phone(), Offline, None, now + MINUTE);
+        assert_eq!(user.last_active(), Some(now), "who hides is not seen to hide");
     }
 
     #[test]
