@@ -145,6 +145,32 @@ pub fn distinguished_members(rules: &Ruleset) -> u64 {
     counts.max().unwrap_or_default()
 }
 
+/// Whether a user's rules may notify them of an event in which another user states their own membership, such as that they
+/// joined. Mostly none does, and such events, of which there are many, need not be asked about.
+pub fn hear_memberships(rules: &Ruleset, user: &UserId) -> bool {
+    for rule in rules.override_.iter().filter(|rule| rule.enabled) {
+        let is_silent = !rule.actions.iter().any(Action::should_notify);
+        if rule.rule_id == ".m.rule.member_event" && is_silent {
+            return false;
+        }
+        if !is_silent && rule.conditions.iter().all(|condition| fits_membership(condition, user)) {
+            return true;
+        }
+    }
+    true
+}
+
+/// Whether a condition may hold for another user's own membership.
+fn fits_membership(condition: &PushCondition, user: &UserId) -> bool {
+    match condition {
+        PushCondition::EventMatch(data) if data.key == "type" => {
+            matches_whole(&data.pattern, "m.room.member")
+        }
+        PushCondition::EventMatch(data) if data.key == "state_key" => data.pattern != user.as_str(),
+        _ => true,
+    }
+}
+
 /// What `event` does at `reader`, by the first of their rules that applies. One's own events do nothing.
 pub fn evaluate<'a>(
     rules: &'a Ruleset,

@@ -16,9 +16,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use store::{
-    Batch, Change, DirectoryPlace, EventNumber, EventRecord, EventTransaction, Extremity,
-    Forgotten, Membership, MembershipChange, Publication, RedactedEvent, RoomHead, RoomNumber,
-    Slot, SpaceLink, StateRoot,
+    Batch, Change, DirectoryPlace, EventKind, EventNumber, EventRecord, EventTransaction,
+    Extremity, Forgotten, Membership, MembershipChange, Publication, RedactedEvent, RoomHead,
+    RoomNumber, Slot, SpaceLink, StateRoot,
 };
 
 use crate::{RoomError, Rooms, StoredEvent, membership, references, summary};
@@ -303,7 +303,9 @@ impl<'a> Assembly<'a> {
             let hash = references::reference_hash(json, &self.rules)?;
             self.hashes.insert(record.event_id.clone(), hash);
         }
-        self.batch.append_event(number, &record, json, slot)?;
+        let is_own = pdu.is_state(&TimelineEventType::RoomMember, pdu.sender.as_str());
+        let kind = if is_own { EventKind::OwnMembership } else { EventKind::Other };
+        self.batch.append_event(number, &record, json, kind, slot)?;
         self.batch.create_event_time(self.room, pdu.origin_server_ts, number, slot)?;
         self.batch.announce(Change::Timeline(self.room));
         let event = Arc::new(StoredEvent { number, record, pdu });

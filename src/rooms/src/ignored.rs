@@ -2,8 +2,10 @@
 
 use std::collections::HashSet;
 
-use ruma::UserId;
-use ruma::events::ignored_user_list::IgnoredUserListEventContent;
+use ruma::{OwnedUserId, UserId};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use store::{RelatedEvent, UserNumber};
 
 use crate::{RoomError, Rooms, StoredEvent};
@@ -38,6 +40,17 @@ impl Ignored {
     }
 }
 
+/// Those whom a list of ignored users names. What is no user ID names nobody, and takes no other name away.
+pub fn ignored_users(content: &RawValue) -> Vec<OwnedUserId> {
+    #[derive(Deserialize)]
+    struct List {
+        ignored_users: Map<String, Value>,
+    }
+    let list = serde_json::from_str::<List>(content.get());
+    let names = list.map(|list| list.ignored_users).unwrap_or_default().into_iter();
+    names.filter_map(|(name, _)| OwnedUserId::try_from(name).ok()).collect()
+}
+
 impl Rooms {
     /// Whom a user ignores.
     pub(crate) async fn ignored_by(&self, user: &UserId) -> Result<Ignored, RoomError> {
@@ -45,13 +58,32 @@ impl Rooms {
             return Ok(Ignored::default());
         };
         let stored = self.store().account_data(number, None, LIST).await?;
-        let list = stored.and_then(|data| {
-            serde_json::from_str::<IgnoredUserListEventContent>(data.content.get()).ok()
-        });
+        let list = stored.map(|data| ignored_users(&data.content)).unwrap_or_default();
         let mut ignored = HashSet::new();
-        for user in list.into_iter().flat_map(|list| list.ignored_users.into_keys()).take(MOST) {
+        for user in list.into_iter().take(MOST) {
             ignored.extend(self.store().user_number(&user).await?);
         }
         Ok(Ignored(ignored))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use serde_json::value::to_raw_value;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_none_takes_no_other_from_the_list() {
+        let list =
+            json!({ "ignored_users": { "@ada:hearth.test": {}, "bo": {}, "@cy:hearth.test": 5 } });
+        for (content, wanted) in [
+            (list, vec!["@ada:hearth.test", "@cy:hearth.test"]),
+            (json!({ "ignored_users": [] }), vec![]),
+            (json!({}), vec![]),
+        ] {
+            assert_eq!(ignored_users(&to_raw_value(&content).unwrap()), wanted, "{content}");
+        }
     }
 }

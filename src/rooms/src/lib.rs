@@ -73,6 +73,7 @@ pub use error::RoomError;
 pub use event::StoredEvent;
 pub use hierarchy::{Children, Hierarchy, HierarchyPage, HierarchyRoom, HierarchyToken};
 pub use history::PurgeUntil;
+pub use ignored::ignored_users;
 pub use invite_permission::InvitePermission;
 pub use joining::{JoinRequest, ThirdPartySigned};
 pub use membership::Change as MembershipChange;

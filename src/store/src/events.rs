@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | `event` | event number | length of the record (u16), record, the event's JSON as it is sent to servers |
 //! | `event_index` | event ID | event number, timeline position |
-//! | `timeline` | room number, timeline position | event number |
+//! | `timeline` | room number, timeline position | event number, whether it is a membership of its sender's own |
 //! | `redaction` | event number | number of the event that redacted it |
 //!
 //! An event's record and JSON are written once. What happens to it later (a redaction) stands beside it, and once that
@@ -66,6 +66,16 @@ pub struct TimelineEntry {
     pub event: EventNumber,
 }
 
+/// Whether an event states its sender's own membership: that they joined, left, or are called otherwise. In large rooms
+/// most events do, and they concern hardly anybody who counts what is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum EventKind {
+    /// It states something else.
+    Other,
+    /// It does.
+    OwnMembership,
+}
+
 fn event_key(event: EventNumber) -> Vec<u8> {
     Key::new().event(event).into_bytes()
 }
@@ -111,12 +121,30 @@ impl Store {
         direction: Direction,
         limit: usize,
     ) -> Result<Vec<TimelineEntry>, StoreError> {
-        let range = KeyRange {
-            start: std::ops::Bound::Excluded(Key::new().room(room).timeline(after).into_bytes()),
-            end: std::ops::Bound::Excluded(Key::new().room(room).timeline(before).into_bytes()),
-        };
+        let range = timeline_range(room, after, before);
         let entries = self.scan(TIMELINE, range, direction, limit).await?;
         entries.iter().map(|(key, value)| timeline_entry(key, value)).collect()
+    }
+
+    /// As [`Store::timeline`], without the events in which their senders state their own membership; those count
+    /// against the limit.
+    pub async fn timeline_without_own_memberships(
+        &self,
+        room: RoomNumber,
+        after: TimelinePosition,
+        before: TimelinePosition,
+        direction: Direction,
+        limit: usize,
+    ) -> Result<Vec<TimelineEntry>, StoreError> {
+        let rows =
+            self.scan(TIMELINE, timeline_range(room, after, before), direction, limit).await?;
+        let mut entries = Vec::new();
+        for (key, value) in &rows {
+            if event_kind(value)? == EventKind::Other {
+                entries.push(timeline_entry(key, value)?);
+            }
+        }
+        Ok(entries)
     }
 
     /// The event that redacted `event`; `None` when it is not redacted.
@@ -129,7 +157,20 @@ pub(crate) fn timeline_entry(key: &[u8], value: &[u8]) -> Result<TimelineEntry, 
     let mut reader = KeyReader::new(key);
     let position = reader.u64().and_then(|_room| reader.timeline());
     let position = position.ok_or_else(|| damaged(TIMELINE, "key too short"))?;
-    Ok(TimelineEntry { position, event: decode(TIMELINE, value)? })
+    let (event, _): (EventNumber, EventKind) = decode(TIMELINE, value)?;
+    Ok(TimelineEntry { position, event })
+}
+
+fn event_kind(value: &[u8]) -> Result<EventKind, StoreError> {
+    let (_, kind): (EventNumber, EventKind) = decode(TIMELINE, value)?;
+    Ok(kind)
+}
+
+fn timeline_range(room: RoomNumber, after: TimelinePosition, before: TimelinePosition) -> KeyRange {
+    KeyRange {
+        start: std::ops::Bound::Excluded(Key::new().room(room).timeline(after).into_bytes()),
+        end: std::ops::Bound::Excluded(Key::new().room(room).timeline(before).into_bytes()),
+    }
 }
 
 /// The stored form of an event.
@@ -147,6 +188,7 @@ impl Batch {
         number: EventNumber,
         record: &EventRecord,
         json: &str,
+        kind: EventKind,
         slot: Slot,
     ) -> Result<(), StoreError> {
         self.put(EVENT, event_key(number), event_value(record, json)?)?;
@@ -160,7 +202,7 @@ impl Batch {
         self.put_stamped(EVENT_INDEX, event_id, None, index, Some(stamp(8)))?;
 
         let place = Key::new().room(record.room).u64(0).into_bytes();
-        self.put_stamped(TIMELINE, place, Some(stamp(8)), encode(TIMELINE, &number)?, None)
+        self.put_stamped(TIMELINE, place, Some(stamp(8)), encode(TIMELINE, &(number, kind))?, None)
     }
 
     /// Replaces the stored form of an event by what is left of it. Committing fails with [`StoreError::Conflict`] when it
@@ -211,9 +253,11 @@ mod tests {
         };
         let mut batch = Batch::new();
         let (first, second) = (batch.slot(), batch.slot());
-        batch.append_event(EventNumber(3), &record, "{}", second).unwrap();
+        batch
+            .append_event(EventNumber(3), &record, "{}", EventKind::OwnMembership, second)
+            .unwrap();
         let other = EventRecord { event_id: event_id!("$milk").to_owned(), ..record.clone() };
-        batch.append_event(EventNumber(4), &other, "{\"a\":1}", first).unwrap();
+        batch.append_event(EventNumber(4), &other, "{\"a\":1}", EventKind::Other, first).unwrap();
         let last = store.commit(batch).await.unwrap();
 
         assert_eq!(store.event(EventNumber(3)).await.unwrap().unwrap(), (record, "{}".to_owned()));
@@ -224,6 +268,14 @@ mod tests {
             store.timeline(RoomNumber(7), min, max, Direction::Descending, 10).await.unwrap();
         assert_eq!(page.iter().map(|entry| entry.event.0).collect::<Vec<_>>(), [3, 4]);
         assert_eq!(page[0].position, index.position);
+        let others = store.timeline_without_own_memberships(
+            RoomNumber(7),
+            min,
+            max,
+            Direction::Descending,
+            10,
+        );
+        assert_eq!(others.await.unwrap(), [page[1]]);
     }
 
     #[tokio::test]
@@ -238,7 +290,7 @@ mod tests {
         for expected in [true, false] {
             let mut batch = Batch::new();
             let slot = batch.slot();
-            batch.append_event(EventNumber(3), &record, "{}", slot).unwrap();
+            batch.append_event(EventNumber(3), &record, "{}", EventKind::Other, slot).unwrap();
             assert_eq!(store.commit(batch).await.is_ok(), expected);
         }
     }

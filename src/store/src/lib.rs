@@ -64,7 +64,7 @@ pub use directory::DirectoryPlace;
 pub use engine::{Direction, Engine, Entry, KeyRange, Write, memory::MemoryEngine};
 pub use error::{EngineError, StoreError};
 pub use event_times::Moment;
-pub use events::{EventIndex, EventRecord, EventTransaction, TimelineEntry};
+pub use events::{EventIndex, EventKind, EventRecord, EventTransaction, TimelineEntry};
 pub use folder::{EngineKind, EngineOptions, engine_in, open, open_engine};
 pub use memberships::{Forgotten, Membership, MembershipChange, RoomMembership};
 pub use number::{EventNumber, RoomNumber, StateKeyNumber, UserNumber};

@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
+use rooms::ignored_users;
 use ruma::OwnedUserId;
-use ruma::events::ignored_user_list::IgnoredUserListEventContent;
 use store::{Store, StoreError, StreamPosition, UserNumber};
 
 /// The type of account data that holds the list.
@@ -22,8 +22,7 @@ impl Ignored {
         let Some(stored) = store.account_data(user, None, IGNORED_USERS).await? else {
             return Ok(Self::default());
         };
-        let content = serde_json::from_str::<IgnoredUserListEventContent>(stored.content.get());
-        let users = content.map(|content| content.ignored_users.into_keys().collect());
-        Ok(Self { users: users.unwrap_or_default(), changed: stored.position })
+        let users = ignored_users(&stored.content).into_iter().collect();
+        Ok(Self { users, changed: stored.position })
     }
 }

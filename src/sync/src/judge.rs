@@ -7,6 +7,7 @@ use std::sync::Arc;
 use protocol::power_levels::PowerLevels;
 use protocol::push::{
     self, PUSH_RULES, PushEvent, PushOutcome, PushRoom, Reader, distinguished_members,
+    hear_memberships,
 };
 use quick_cache::sync::Cache;
 use rooms::{RoomError, Rooms, StoredEvent};
@@ -41,6 +42,8 @@ pub(crate) struct Rules {
     pub(crate) changed: StreamPosition,
     all: Ruleset,
     ignored: HashSet<OwnedUserId>,
+    /// Whether a rule may notify of somebody else's stating their own membership.
+    pub(crate) hear_memberships: bool,
     /// To the rules, rooms of as many members and of more are alike.
     pub(crate) members: u64,
 }
@@ -71,7 +74,9 @@ impl Judge {
             return Ok(known);
         }
         let as_of = rooms.store().position();
-        let ignored = Ignored::of(rooms.store(), user).await?;
+        let mut ignored = Ignored::of(rooms.store(), user).await?;
+        // Nobody can mean that: they would not see what they say themselves.
+        ignored.users.remove(user_id);
         let stored = rooms.store().account_data(user, None, PUSH_RULES).await?;
         let changed = stored.as_ref().map_or(StreamPosition::START, |stored| stored.position);
         let content = stored.as_ref().map(|stored| &*stored.content);
@@ -81,6 +86,7 @@ impl Judge {
         let rules = Arc::new(Rules {
             as_of,
             changed: changed.max(ignored.changed),
+            hear_memberships: hear_memberships(&all, user_id),
             members: distinguished_members(&all),
             all,
             ignored: ignored.users,

@@ -203,8 +203,13 @@ async fn add(
 ) -> Result<usize, RoomError> {
     let (store, room) = (hearing.rooms.store(), hearing.room);
     let before = TimelinePosition(TimelinePosition::from(until).0.saturating_add(1));
-    let newest = store.timeline(room, after, before, Direction::Descending, MOST_LOOKED_AT);
-    let newest = newest.await?;
+    let (direction, most) = (Direction::Descending, MOST_LOOKED_AT);
+    let newest = if hearing.rules.hear_memberships {
+        store.timeline(room, after, before, direction, most).await?
+    } else {
+        // One's own among them changes nothing either: a new name or picture is not said by hand.
+        store.timeline_without_own_memberships(room, after, before, direction, most).await?
+    };
     for entry in newest.iter().rev() {
         let event = hearing.rooms.event(entry.event).await?;
         add_event(&mut hearing, tally, entry.position, &event).await?;

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use ruma::{
     RoomVersionId,
     push::{
-        NewConditionalPushRule, NewPatternedPushRule, NewPushRule, NewSimplePushRule, RuleKind,
-        Tweak,
+        EventMatchConditionData, NewConditionalPushRule, NewPatternedPushRule, NewPushRule,
+        NewSimplePushRule, RuleKind, Tweak,
     },
 };
 use serde_json::value::RawValue;
@@ -67,6 +67,33 @@ fn the_default_rules_decide_as_the_specification_says() {
     let edit =
         json!({ "msgtype": "m.text", "body": "*", "m.relates_to": { "rel_type": "m.replace" } });
     assert_eq!(outcome(&message(&edit), 3), NOTHING);
+}
+
+#[test]
+fn others_memberships_are_heard_if_a_rule_may_notify_of_them() {
+    let ada = user(ADA);
+    let mut rules = default_rules(&ada, LegacyMentions::Ignored);
+    assert!(!hear_memberships(&rules, &ada));
+
+    rules.set_enabled(RuleKind::Override, ".m.rule.member_event", false).unwrap();
+    assert!(hear_memberships(&rules, &ada), "then any rule may match");
+
+    let join = event(BO, "m.room.member", Some(BO), &json!({ "membership": "join" }));
+    for (key, pattern, actions, heard) in [
+        ("type", "m.room.*", vec![Action::Notify], true),
+        ("type", "m.room.message", vec![Action::Notify], false),
+        ("room_id", "!kitchen:hearth.test", vec![], false),
+        ("content.membership", "join", vec![Action::Notify], true),
+    ] {
+        let mut rules = default_rules(&ada, LegacyMentions::Ignored);
+        let matches = EventMatchConditionData::new(key.to_owned(), pattern.to_owned());
+        let conditions = vec![PushCondition::EventMatch(matches)];
+        let rule = NewConditionalPushRule::new("mine".to_owned(), conditions, actions);
+        rules.insert(NewPushRule::Override(rule), None, None).unwrap();
+        assert_eq!(hear_memberships(&rules, &ada), heard, "{key} {pattern}");
+        let notifies = outcome_with(&rules, &join, 3).0;
+        assert!(heard || !notifies, "{key} {pattern}");
+    }
 }
 
 #[test]
