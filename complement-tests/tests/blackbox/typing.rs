@@ -78,3 +78,38 @@ async fn typing_without_saying_whether_is_refused() {
     let answer = set(&bo, &bo, &room, &json!({})).await;
     answer.expect_error_of(&[(400, "M_MISSING_PARAM"), (400, "M_BAD_JSON")]);
 }
+
+/// Spec: `PUT /rooms/{roomId}/typing/{userId}`: only `typing` is required.
+#[tokio::test]
+async fn who_does_not_say_for_how_long_types_for_a_while() {
+    let (ada, bo, room) = kitchen().await;
+    let before = ada.sync().await;
+    set(&bo, &bo, &room, &json!({ "typing": true })).await.expect_ok();
+    let wanted = Some(json!([bo.user_id]));
+    ada.sync_until(&before, |sync| typing(sync, &room) == wanted).await;
+    for body in [json!({ "typing": "yes" }), json!({ "typing": true, "timeout": "long" })] {
+        if !synapse_departs_from("typing: boolean, timeout: integer") {
+            set(&bo, &bo, &room, &body).await.expect_error(400, "M_BAD_JSON");
+        }
+    }
+}
+
+/// Who says something types no more, nor does who leaves.
+#[tokio::test]
+async fn typing_ends_with_the_message_and_with_leaving() {
+    let (ada, bo, room) = kitchen().await;
+    let body = json!({ "typing": true, "timeout": 30_000 });
+    let nobody = Some(json!([]));
+    let mut seen = ada.sync().await;
+    for leaves in [false, true] {
+        set(&bo, &bo, &room, &body).await.expect_ok();
+        let wanted = Some(json!([bo.user_id]));
+        seen = ada.sync_until(&seen, |sync| typing(sync, &room) == wanted).await;
+        if leaves {
+            bo.leave(&room).await;
+        } else {
+            bo.say(&room, "tea").await;
+        }
+        seen = ada.sync_until(&seen, |sync| typing(sync, &room) == nobody).await;
+    }
+}

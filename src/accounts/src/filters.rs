@@ -25,6 +25,14 @@ pub enum FilterError {
     Store(#[from] StoreError),
 }
 
+/// Refuses what ruma lets pass for other versions of the specification.
+pub fn check_filter(filter: &FilterDefinition) -> Result<(), FilterError> {
+    match filter.event_format {
+        EventFormat::Client | EventFormat::Federation => Ok(()),
+        _ => Err(FilterError::UnknownFormat),
+    }
+}
+
 impl Accounts {
     /// Stores a filter and says its ID, the same for the same filter.
     pub async fn create_filter(
@@ -32,9 +40,7 @@ impl Accounts {
         session: &Session,
         filter: &FilterDefinition,
     ) -> Result<String, FilterError> {
-        if !matches!(filter.event_format, EventFormat::Client | EventFormat::Federation) {
-            return Err(FilterError::UnknownFormat);
-        }
+        check_filter(filter)?;
         let json = serde_json::to_vec(filter)?;
         let mut batch = Batch::new();
         let id = batch.put_filter(session.user, json).map_err(|error| match error {

@@ -42,7 +42,7 @@ pub use account_list::{AccountDetails, AccountFilter, AccountOrder};
 pub use administration::AdministrationError;
 pub use deactivation::{DeactivationError, SentEvents};
 pub use devices::{Device, DeviceError};
-pub use filters::FilterError;
+pub use filters::{FilterError, check_filter};
 pub use interactive::{InteractiveAuthError, Operation, StageOutcome};
 pub use login::{LoginError, OtherDevices, PasswordChangeError};
 pub use login_tokens::LoginTokenError;

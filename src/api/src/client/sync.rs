@@ -5,6 +5,7 @@ mod answer;
 use std::borrow::Cow;
 use std::time::Duration;
 
+use accounts::check_filter;
 use ruma::api::client::filter::FilterDefinition;
 use ruma::api::client::sync::sync_events::v3::Filter;
 use ruma::api::error::ErrorKind;
@@ -62,12 +63,26 @@ async fn filter<'a>(
 ) -> Result<Cow<'a, FilterDefinition>, MatrixError> {
     match filter {
         None => Ok(Cow::Owned(FilterDefinition::default())),
-        Some(Filter::FilterDefinition(filter)) => Ok(Cow::Borrowed(filter)),
+        Some(Filter::FilterDefinition(filter)) => {
+            check_filter(filter)?;
+            Ok(Cow::Borrowed(filter))
+        }
+        Some(Filter::FilterId(json)) if json.starts_with('{') => Err(not_a_filter(json)),
         Some(Filter::FilterId(id)) => {
             let stored = sync.stored_filter(requester.user_id(), id).await?;
             let unknown = || MatrixError::bad_request(ErrorKind::InvalidParam, "no such filter");
             stored.map(Cow::Owned).ok_or_else(unknown)
         }
         Some(_) => Err(MatrixError::bad_request(ErrorKind::InvalidParam, "not a filter")),
+    }
+}
+
+/// Why what begins like JSON is no filter. Spec: `GET /sync`: "by whether the first character is a `"{"`".
+fn not_a_filter(json: &str) -> MatrixError {
+    match serde_json::from_str::<FilterDefinition>(json) {
+        Err(error) if !error.is_data() => {
+            MatrixError::bad_request(ErrorKind::NotJson, "the filter is not JSON")
+        }
+        _ => MatrixError::bad_request(ErrorKind::BadJson, "the filter is none"),
     }
 }

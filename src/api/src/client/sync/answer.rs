@@ -9,7 +9,7 @@ use ruma::api::client::sync::sync_events::v3::{
 use ruma::api::client::sync::sync_events::{DeviceLists, UnreadNotificationsCount};
 use ruma::api::error::DeserializationError;
 use ruma::api::{IncomingRequest, response};
-use ruma::events::{AnyRoomAccountDataEvent, AnySyncTimelineEvent};
+use ruma::events::{AnyRoomAccountDataEvent, AnySyncStateEvent, AnySyncTimelineEvent};
 use ruma::serde::Raw;
 use ruma::{OneTimeKeyAlgorithm, OwnedEventId, OwnedRoomId, UInt};
 use serde::Serialize;
@@ -110,9 +110,16 @@ struct RoomState {
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<StateEvents>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    state_after: Option<StateEvents>,
+    state_after: Option<ListedState>,
     #[serde(rename = "org.matrix.msc4222.state_after", skip_serializing_if = "Option::is_none")]
-    proposed_state_after: Option<StateEvents>,
+    proposed_state_after: Option<ListedState>,
+}
+
+/// What [`StateEvents`] says, and that there are none where there are none: that it is there tells clients to take no
+/// state from the timeline.
+#[derive(Clone, Debug, Serialize)]
+struct ListedState {
+    events: Vec<Raw<AnySyncStateEvent>>,
 }
 
 /// What [`RoomAccountData`] says, and that there is none where there is none: so is a deletion confirmed.
@@ -207,8 +214,12 @@ impl RoomState {
             (State::Before(events), _) => {
                 named.state = Some(events).filter(|events| !events.is_empty());
             }
-            (State::After(events), Naming::Specified) => named.state_after = Some(events),
-            (State::After(events), Naming::Proposed) => named.proposed_state_after = Some(events),
+            (State::After(state), Naming::Specified) => {
+                named.state_after = Some(ListedState { events: state.events });
+            }
+            (State::After(state), Naming::Proposed) => {
+                named.proposed_state_after = Some(ListedState { events: state.events });
+            }
             // ruma may learn of other places; we ask for none.
             _ => {}
         }
