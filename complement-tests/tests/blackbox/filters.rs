@@ -1,6 +1,8 @@
 //! Filters: stored and inline.
 
-use complement_tests::{Client, Server, encoded, event_ids, synapse_departs_from, timeline};
+use complement_tests::{
+    Client, Server, encoded, event_ids, room_path, synapse_departs_from, timeline,
+};
 use serde_json::{Value, json};
 
 fn path(client: &Client, tail: &str) -> String {
@@ -239,4 +241,89 @@ async fn events_come_in_one_of_two_forms() {
     }
     let answer = ada.post(&path(&ada, ""), &json!({ "event_format": "haiku" })).await;
     answer.expect_error_of(&[(400, "M_BAD_JSON"), (400, "M_UNKNOWN")]);
+}
+
+/// Spec: `limited`: "True if the number of events returned was limited by the `limit` on the filter."
+#[tokio::test]
+async fn a_filter_that_lets_nothing_pass_leaves_no_gap() {
+    let ada = Server::start().await.register("ada").await;
+    let room = ada.create_room().await;
+    ada.say(&room, "tea").await;
+    let mut filters = vec![json!({ "types": [] }), json!({ "not_rooms": [room] })];
+    if !synapse_departs_from(
+        "[limited] True if the number of events [...] was limited by the `limit`",
+    ) {
+        filters.extend([json!({ "senders": [] }), json!({ "not_types": ["*"] })]);
+    }
+    for filter in filters {
+        let sync =
+            sync_filtered(&ada, &json!({ "room": { "timeline": filter } }).to_string()).await;
+        assert!(timeline(&sync, &room).is_empty(), "{filter}: {sync}");
+        assert_ne!(sync["rooms"]["join"][&room]["timeline"]["limited"], true, "{filter}");
+    }
+}
+
+/// Spec: `GET /sync`: "The server will detect whether it is an ID or a JSON object by whether the first character is a
+/// `"{"`".
+#[tokio::test]
+async fn an_inline_filter_that_is_none_is_told_from_an_unknown_one() {
+    let ada = Server::start().await.register("ada").await;
+    let cases = [
+        ("{", "M_NOT_JSON"),
+        (r#"{"room":{"timeline":{"types":5}}}"#, "M_BAD_JSON"),
+        (r#"{"event_format":"paper"}"#, "M_BAD_JSON"),
+    ];
+    for (filter, errcode) in cases {
+        let path = format!("/_matrix/client/v3/sync?timeout=0&filter={}", encoded(filter));
+        let answer = ada.get(&path).await;
+        if synapse_departs_from("no sentence: the errcode is not said") {
+            assert_eq!(answer.status, 400, "{filter}: {}", answer.text);
+        } else {
+            answer.expect_error(400, errcode);
+        }
+    }
+}
+
+/// Spec: "Filtering", `senders`, of what has no sender but its owner or those it tells of.
+#[tokio::test]
+async fn account_data_and_ephemeral_events_are_filtered_by_sender() {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let room = ada.create_room().await;
+    bo.join(&room).await;
+    let path = format!(
+        "/_matrix/client/v3/user/{}/rooms/{room}/account_data/com.example.tea",
+        ada.user_id
+    );
+    ada.put(&path, &json!({ "sugar": 1 })).await.expect_ok();
+    let message = ada.say(&room, "tea").await;
+    for client in [&ada, &bo] {
+        let path = room_path(&room, &format!("typing/{}", encoded(&client.user_id)));
+        client.put(&path, &json!({ "typing": true, "timeout": 30_000 })).await.expect_ok();
+        let path = room_path(&room, &format!("receipt/m.read/{}", encoded(&message)));
+        client.post(&path, &json!({})).await.expect_ok();
+    }
+    if synapse_departs_from("not_senders: A list of sender IDs to exclude.") {
+        return;
+    }
+    let filter = json!({
+        "room": {
+            "account_data": { "not_senders": [ada.user_id] },
+            "ephemeral": { "not_senders": [bo.user_id] },
+        },
+    });
+    let sync = sync_filtered(&ada, &filter.to_string()).await;
+    let room_sync = &sync["rooms"]["join"][&room];
+    assert_eq!(room_sync["account_data"]["events"], json!([]));
+    let ephemeral = room_sync["ephemeral"]["events"].as_array().expect("ephemeral events");
+    assert_eq!(ephemeral.len(), 2, "{room_sync}");
+    let text = room_sync["ephemeral"].to_string();
+    assert!(text.contains(&ada.user_id) && !text.contains(&bo.user_id), "{text}");
+
+    for (filter, wanted) in [(json!({ "limit": 1 }), 1), (json!({ "senders": [] }), 0)] {
+        let filter = json!({ "room": { "ephemeral": filter } }).to_string();
+        let sync = sync_filtered(&ada, &filter).await;
+        let events = sync["rooms"]["join"][&room]["ephemeral"]["events"].as_array();
+        assert_eq!(events.map_or(0, Vec::len), wanted, "{filter}: {sync}");
+    }
 }

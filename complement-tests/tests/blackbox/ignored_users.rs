@@ -1,6 +1,8 @@
-//! Ignoring users. How it shows in `/sync`, `sync.rs` has.
+//! Ignoring users. Spec: client-server API, "Ignoring Users".
 
-use complement_tests::{Client, Server, encoded, event_ids, room_path, timeline};
+use complement_tests::{
+    Client, Server, encoded, event_ids, room_path, synapse_departs_from, timeline,
+};
 use serde_json::{Value, json};
 
 async fn ignore(client: &Client, whom: &[&Client]) {
@@ -24,6 +26,15 @@ async fn kitchen() -> (Client, Client, Client, String) {
         user.join(&room).await;
     }
     (ada, bo, eve, room)
+}
+
+/// Ada and Bo in a room of Ada's.
+async fn pair() -> (Client, Client, String) {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let room = ada.create_room().await;
+    bo.join(&room).await;
+    (ada, bo, room)
 }
 
 /// Spec: "it should not send events that were missed while the user was ignored. To receive the events [...] the client
@@ -80,4 +91,72 @@ async fn a_list_that_is_none_ignores_nobody() {
         let said = bo.say(&room, "tea").await;
         assert!(ada.sync().await.to_string().contains(&said));
     }
+}
+
+#[tokio::test]
+async fn whoever_is_ignored_is_heard_again_when_the_list_changes() {
+    let (ada, bo, room) = pair().await;
+    let before = bo.sync().await;
+    ignore(&bo, &[&ada]).await;
+    ada.say(&room, "unheard").await;
+    ada.set_state(&room, "m.room.topic", "", &json!({ "topic": "tea" })).await;
+    let sync = bo.sync_since(&before).await;
+    let kinds: Vec<_> = timeline(&sync, &room).iter().map(|event| &event["type"]).collect();
+    assert_eq!(kinds, ["m.room.topic"], "state is still sent");
+
+    ignore(&bo, &[]).await;
+    let heard = ada.say(&room, "heard").await;
+    let sync = bo.sync_until(&sync, |sync| !timeline(sync, &room).is_empty()).await;
+    assert_eq!(event_ids(timeline(&sync, &room)), [heard.as_str()]);
+}
+
+/// Spec: "Ignoring Users": "Servers must not send room invites from ignored users to clients."
+#[tokio::test]
+async fn an_ignored_users_invitations_are_not_shown() {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    ignore(&bo, &[&ada]).await;
+    let before = bo.sync().await;
+    let room = ada.create_room_with(&json!({ "invite": [bo.user_id] })).await;
+    for sync in [bo.sync_since(&before).await, bo.sync().await] {
+        assert!(sync["rooms"]["invite"].get(&room).is_none(), "{sync}");
+    }
+}
+
+/// Spec: "the client will no longer receive events sent by that user, with the exception of state events".
+#[tokio::test]
+async fn what_an_ignored_user_types_and_reads_and_whether_they_are_there_is_not_told() {
+    let (ada, bo, room) = pair().await;
+    if synapse_departs_from("the client will no longer receive events sent by that user") {
+        return;
+    }
+    let message = bo.say(&room, "tea").await;
+    ignore(&bo, &[&ada]).await;
+    let before = bo.sync().await;
+    let path = room_path(&room, &format!("typing/{}", encoded(&ada.user_id)));
+    ada.put(&path, &json!({ "typing": true, "timeout": 30_000 })).await.expect_ok();
+    let path = room_path(&room, &format!("receipt/m.read/{}", encoded(&message)));
+    ada.post(&path, &json!({})).await.expect_ok();
+    let path = format!("/_matrix/client/v3/presence/{}/status", encoded(&ada.user_id));
+    ada.put(&path, &json!({ "presence": "online", "status_msg": "at tea" })).await.expect_ok();
+    let mark = ada.set_state(&room, "m.room.topic", "", &json!({ "topic": "tea" })).await;
+
+    for sync in [bo.sync_since(&before).await, bo.sync().await] {
+        assert!(event_ids(timeline(&sync, &room)).contains(&mark.as_str()), "{sync}");
+        let ephemeral = sync["rooms"]["join"][&room]["ephemeral"].to_string();
+        assert!(!ephemeral.contains(&ada.user_id), "{ephemeral}");
+        assert!(!sync["presence"].to_string().contains(&ada.user_id), "{sync}");
+    }
+}
+
+#[tokio::test]
+async fn a_name_in_the_list_that_is_none_lets_nobody_be_heard() {
+    let (ada, bo, room) = pair().await;
+    let before = bo.sync().await;
+    let user = encoded(&bo.user_id);
+    let path = format!("/_matrix/client/v3/user/{user}/account_data/m.ignored_user_list");
+    let ignored = json!({ "nobody": {}, ada.user_id.clone(): {} });
+    bo.put(&path, &json!({ "ignored_users": ignored })).await.expect_ok();
+    ada.say(&room, "unheard").await;
+    assert!(timeline(&bo.sync_since(&before).await, &room).is_empty());
 }

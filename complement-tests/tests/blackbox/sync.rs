@@ -1,6 +1,6 @@
 //! Syncing: first and incremental answers, gaps, invitations, leaving, state.
 
-use complement_tests::{Client, Server, event_ids, synapse_departs_from, timeline};
+use complement_tests::{Client, Server, event_ids, timeline};
 use serde_json::{Value, json};
 
 async fn kitchen() -> (Client, Client, String) {
@@ -296,53 +296,6 @@ async fn coming_back_brings_what_happened_meanwhile() {
     assert!(keys.contains(&("m.room.member", &bo.user_id)), "{keys:?}");
 }
 
-/// Spec: "Lazy-loading room members".
-#[tokio::test]
-async fn lazily_loaded_members_are_those_who_spoke_and_oneself() {
-    let (ada, bo, room) = kitchen().await;
-    // A room without a name also brings the members it is named after.
-    ada.set_state(&room, "m.room.name", "", &json!({ "name": "Kitchen" })).await;
-    let cy = ada.server().register("cy").await;
-    cy.join(&room).await;
-    bo.say(&room, "tea").await;
-    let filter = json!({
-        "room": { "state": { "lazy_load_members": true }, "timeline": { "limit": 1 } },
-    })
-    .to_string();
-    let members = |sync: &Value| {
-        let keys = state(sync, &room).into_iter().filter(|(kind, _)| *kind == "m.room.member");
-        keys.map(|(_, key)| key.to_owned()).collect::<Vec<_>>()
-    };
-
-    let sync = ada.sync_with(&[("filter", &filter), ("timeout", "0")]).await;
-    let mut wanted = vec![ada.user_id.clone(), bo.user_id.clone()];
-    wanted.sort();
-    assert_eq!(members(&sync), wanted);
-
-    cy.say(&room, "cake").await;
-    let since = sync["next_batch"].as_str().unwrap();
-    let sync = ada.sync_with(&[("since", since), ("filter", &filter), ("timeout", "0")]).await;
-    assert_eq!(members(&sync), std::slice::from_ref(&cy.user_id));
-}
-
-/// Spec: "Syncing", `summary`: heroes and counts, for clients that load members lazily.
-#[tokio::test]
-async fn lazy_clients_get_a_summary_of_the_members() {
-    let (ada, bo, room) = kitchen().await;
-    let cy = ada.server().register("cy").await;
-    ada.invite(&room, &cy).await;
-    let filter = json!({ "room": { "state": { "lazy_load_members": true } } }).to_string();
-    let sync = ada.sync_with(&[("filter", &filter), ("timeout", "0")]).await;
-    let summary = &sync["rooms"]["join"][&room]["summary"];
-    assert_eq!(summary["m.joined_member_count"], 2, "{summary}");
-    assert_eq!(summary["m.invited_member_count"], 1, "{summary}");
-    let mut heroes: Vec<_> = summary["m.heroes"].as_array().expect("heroes").clone();
-    heroes.sort_by_key(ToString::to_string);
-    let mut wanted = vec![json!(bo.user_id), json!(cy.user_id)];
-    wanted.sort_by_key(ToString::to_string);
-    assert_eq!(heroes, wanted);
-}
-
 #[tokio::test]
 async fn only_the_sending_device_sees_its_transaction_id() {
     let (ada, bo, room) = kitchen().await;
@@ -403,110 +356,4 @@ async fn device_counts_and_lists_are_there_for_encrypting_clients() {
     let sync = ada.sync().await;
     let counts = &sync["device_one_time_keys_count"];
     assert!(counts.is_null() || counts.is_object(), "{sync}");
-}
-
-/// Spec: `GET /sync`, `use_state_after`: `state_after` is the state at the end of the timeline.
-#[tokio::test]
-async fn state_after_the_timeline_is_given_when_asked_for() {
-    let (ada, bo, room) = kitchen().await;
-    let before = bo.sync().await;
-    ada.set_state(&room, "m.room.topic", "", &json!({ "topic": "tea" })).await;
-    ada.set_state(&room, "m.room.topic", "", &json!({ "topic": "cake" })).await;
-    let since = before["next_batch"].as_str().unwrap();
-    let query = [("since", since), ("use_state_after", "true"), ("timeout", "0")];
-
-    if synapse_departs_from("[state_after] **Required** if `use_state_after` was set to `true`") {
-        return;
-    }
-    let sync = bo.sync_with(&query).await;
-
-    let room_sync = &sync["rooms"]["join"][&room];
-    assert!(room_sync.get("state").is_none(), "{room_sync}");
-    let events = room_sync["state_after"]["events"].as_array().expect("state after the timeline");
-    let topics: Vec<_> = events.iter().map(|event| &event["content"]["topic"]).collect();
-    assert_eq!(topics, ["cake"]);
-}
-
-/// MSC4222: clients older than version 1.16 use the names of the proposal.
-#[tokio::test]
-async fn state_after_the_timeline_is_also_known_by_the_name_of_its_proposal() {
-    let (ada, bo, room) = kitchen().await;
-    let before = bo.sync().await;
-    ada.set_state(&room, "m.room.topic", "", &json!({ "topic": "tea" })).await;
-    if synapse_departs_from("no sentence: Synapse has this behind an experimental setting") {
-        return;
-    }
-    let since = before["next_batch"].as_str().unwrap();
-    let name = "org.matrix.msc4222.use_state_after";
-    let sync = bo.sync_with(&[("since", since), (name, "true"), ("timeout", "0")]).await;
-    let room_sync = &sync["rooms"]["join"][&room];
-    assert!(room_sync.get("state").is_none() && room_sync.get("state_after").is_none());
-    let events = &room_sync["org.matrix.msc4222.state_after"]["events"];
-    assert_eq!(events[0]["content"]["topic"], "tea", "{room_sync}");
-}
-
-/// Spec: `GET /sync`: "When a sync is `limited`, the server MUST return membership events for events in the gap".
-#[tokio::test]
-async fn a_lazy_client_learns_of_members_who_changed_in_a_gap() {
-    let (ada, bo, room) = kitchen().await;
-    let cy = ada.server().register("cy").await;
-    cy.join(&room).await;
-    let filter = json!({
-        "room": { "state": { "lazy_load_members": true }, "timeline": { "limit": 1 } },
-    })
-    .to_string();
-    let before = ada.sync_with(&[("filter", &filter), ("timeout", "0")]).await;
-    cy.leave(&room).await;
-    ada.say(&room, "tea").await;
-    bo.say(&room, "cake").await;
-
-    let since = before["next_batch"].as_str().unwrap();
-    let sync = ada.sync_with(&[("since", since), ("filter", &filter), ("timeout", "0")]).await;
-
-    assert_eq!(sync["rooms"]["join"][&room]["timeline"]["limited"], true);
-    let events = sync["rooms"]["join"][&room]["state"]["events"].as_array().expect("state");
-    let of_cy = events.iter().filter(|event| event["state_key"] == cy.user_id.as_str());
-    let memberships: Vec<_> = of_cy.map(|event| &event["content"]["membership"]).collect();
-    assert_eq!(memberships, ["leave"], "{events:?}");
-}
-
-#[tokio::test]
-async fn whoever_is_ignored_is_heard_again_when_the_list_changes() {
-    let (ada, bo, room) = kitchen().await;
-    let ignore = async |ignored: Value| {
-        let path = format!(
-            "/_matrix/client/v3/user/{}/account_data/m.ignored_user_list",
-            complement_tests::encoded(&bo.user_id)
-        );
-        bo.put(&path, &json!({ "ignored_users": ignored })).await.expect_ok();
-    };
-    let before = bo.sync().await;
-    ignore(json!({ ada.user_id.clone(): {} })).await;
-    ada.say(&room, "unheard").await;
-    ada.set_state(&room, "m.room.topic", "", &json!({ "topic": "tea" })).await;
-    let sync = bo.sync_since(&before).await;
-    let kinds: Vec<_> = timeline(&sync, &room).iter().map(|event| &event["type"]).collect();
-    assert_eq!(kinds, ["m.room.topic"], "state is still sent");
-
-    ignore(json!({})).await;
-    let heard = ada.say(&room, "heard").await;
-    let sync = bo.sync_until(&sync, |sync| !timeline(sync, &room).is_empty()).await;
-    assert_eq!(event_ids(timeline(&sync, &room)), [heard.as_str()]);
-}
-
-/// Spec: "Ignoring Users": "Servers must not send room invites from ignored users to clients."
-#[tokio::test]
-async fn an_ignored_users_invitations_are_not_shown() {
-    let server = Server::start().await;
-    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
-    let path = format!(
-        "/_matrix/client/v3/user/{}/account_data/m.ignored_user_list",
-        complement_tests::encoded(&bo.user_id)
-    );
-    bo.put(&path, &json!({ "ignored_users": { ada.user_id.clone(): {} } })).await.expect_ok();
-    let before = bo.sync().await;
-    let room = ada.create_room_with(&json!({ "invite": [bo.user_id] })).await;
-    for sync in [bo.sync_since(&before).await, bo.sync().await] {
-        assert!(sync["rooms"]["invite"].get(&room).is_none(), "{sync}");
-    }
 }

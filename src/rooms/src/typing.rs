@@ -1,6 +1,6 @@
 //! Who is typing where. Kept in memory only: it is worth nothing after a restart.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,10 @@ const LONGEST: Duration = Duration::from_mins(2);
 
 /// The most users of one room that are shown as typing; more are not told apart by anybody.
 const MOST_IN_A_ROOM: usize = 100;
+
+/// How many rooms are remembered in which nobody types any more. When there are more, those go that are silent for the
+/// longest.
+const MOST_SILENT: usize = 100_000;
 
 /// How many changes of typing there were since the process started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,15 +44,69 @@ struct Inner {
 struct State {
     position: TypingPosition,
     rooms: HashMap<RoomNumber, TypingRoom>,
+    /// When whose typing ends.
+    ends: BTreeSet<(Instant, RoomNumber, OwnedUserId)>,
+    /// The rooms in which nobody types any more, by their last change: readers are still to be told so.
+    silent: BTreeMap<TypingPosition, RoomNumber>,
+    /// What is not remembered changed no later than here.
+    floor: TypingPosition,
     observers: Vec<Arc<dyn TypingObserver>>,
 }
 
-/// A room in which somebody typed since the process started. Stays when nobody types any more, because readers are
-/// still to be told so.
+/// A room in which somebody types, or did.
 #[derive(Default)]
 struct TypingRoom {
     changed: TypingPosition,
     users: BTreeMap<OwnedUserId, Instant>,
+}
+
+impl State {
+    /// Has a user type until a time; whether they did not before. Does nothing when too many do.
+    fn set(&mut self, room: RoomNumber, user: &UserId, until: Instant) -> bool {
+        let typing = self.rooms.entry(room).or_default();
+        if typing.users.len() >= MOST_IN_A_ROOM && !typing.users.contains_key(user) {
+            return false;
+        }
+        let before = typing.users.insert(user.to_owned(), until);
+        if let Some(before) = before {
+            self.ends.remove(&(before, room, user.to_owned()));
+        }
+        self.ends.insert((until, room, user.to_owned()));
+        before.is_none()
+    }
+
+    /// Has a user type no more; whether they did.
+    fn end(&mut self, room: RoomNumber, user: &UserId) -> bool {
+        let typing = self.rooms.get_mut(&room);
+        let Some(until) = typing.and_then(|typing| typing.users.remove(user)) else { return false };
+        self.ends.remove(&(until, room, user.to_owned()));
+        true
+    }
+
+    fn note_change(&mut self, room: RoomNumber) {
+        self.position.0 += 1;
+        let Some(typing) = self.rooms.get_mut(&room) else { return };
+        self.silent.remove(&typing.changed);
+        typing.changed = self.position;
+        if typing.users.is_empty() {
+            self.silent.insert(self.position, room);
+        }
+        while self.silent.len() > MOST_SILENT
+            && let Some((changed, room)) = self.silent.pop_first()
+        {
+            self.rooms.remove(&room);
+            self.floor = changed;
+        }
+    }
+
+    /// Whether a reader is to be told who types in a room.
+    fn is_news(&self, room: RoomNumber, seen: Option<TypingPosition>) -> bool {
+        let known = self.rooms.get(&room);
+        match seen {
+            Some(seen) => known.map_or(self.floor, |typing| typing.changed) > seen,
+            None => known.is_some_and(|typing| !typing.users.is_empty()),
+        }
+    }
 }
 
 impl std::fmt::Debug for Typing {
@@ -82,12 +140,10 @@ impl Typing {
     pub fn start(&self, room: RoomNumber, user: &UserId, now: Instant, timeout: Duration) {
         let until = now + timeout.min(LONGEST);
         let mut state = self.lock();
-        let typing = state.rooms.entry(room).or_default();
-        if typing.users.len() >= MOST_IN_A_ROOM && !typing.users.contains_key(user) {
-            return;
+        let is_new = state.set(room, user, until);
+        if state.ends.first().is_some_and(|(first, ..)| *first == until) {
+            self.0.rescheduled.notify_one();
         }
-        let is_new = typing.users.insert(user.to_owned(), until).is_none();
-        self.0.rescheduled.notify_one();
         if is_new {
             Self::announce(state, &[room]);
         }
@@ -96,8 +152,7 @@ impl Typing {
     /// A user types no more: they said so, sent a message or left.
     pub fn stop(&self, room: RoomNumber, user: &UserId) {
         let mut state = self.lock();
-        let typing = state.rooms.get_mut(&room);
-        if typing.is_some_and(|typing| typing.users.remove(user).is_some()) {
+        if state.end(room, user) {
             Self::announce(state, &[room]);
         }
     }
@@ -106,15 +161,14 @@ impl Typing {
     fn expire(&self, now: Instant) -> Option<Instant> {
         let mut state = self.lock();
         let mut changed = Vec::new();
-        let mut next = None;
-        for (room, typing) in &mut state.rooms {
-            let before = typing.users.len();
-            typing.users.retain(|_, until| *until > now);
-            if typing.users.len() < before {
-                changed.push(*room);
-            }
-            next = typing.users.values().copied().chain(next).min();
+        while let Some((until, room, user)) = state.ends.first().cloned()
+            && until <= now
+        {
+            state.end(room, &user);
+            changed.push(room);
         }
+        changed.dedup();
+        let next = state.ends.first().map(|(until, ..)| *until);
         Self::announce(state, &changed);
         next
     }
@@ -136,11 +190,7 @@ impl Typing {
     /// Notes that who types in `rooms` changed, and tells observers after the lock is gone.
     fn announce(mut state: MutexGuard<'_, State>, rooms: &[RoomNumber]) {
         for room in rooms {
-            state.position.0 += 1;
-            let position = state.position;
-            if let Some(typing) = state.rooms.get_mut(room) {
-                typing.changed = position;
-            }
+            state.note_change(*room);
         }
         let observers = state.observers.clone();
         drop(state);
@@ -156,9 +206,27 @@ impl Typing {
         self.lock().position
     }
 
-    /// Where who types in a room last changed; `None` when nobody did since the process started.
-    pub fn changed(&self, room: RoomNumber) -> Option<TypingPosition> {
-        self.lock().rooms.get(&room).map(|typing| typing.changed)
+    /// Whether a reader who has `seen` what changed up to there is to be told who types in a room; who has seen nothing
+    /// takes it that nobody does.
+    pub fn is_news(&self, room: RoomNumber, seen: Option<TypingPosition>) -> bool {
+        self.lock().is_news(room, seen)
+    }
+
+    /// Those of `rooms` of which a reader is to be told who types there.
+    pub fn news(
+        &self,
+        rooms: impl Iterator<Item = RoomNumber>,
+        seen: Option<TypingPosition>,
+    ) -> HashSet<RoomNumber> {
+        let state = self.lock();
+        let is_quiet = match seen {
+            Some(seen) => seen >= state.position,
+            None => state.ends.is_empty(),
+        };
+        if is_quiet {
+            return HashSet::new();
+        }
+        rooms.filter(|room| state.is_news(*room, seen)).collect()
     }
 
     /// Who types in a room now, in order of user ID.
@@ -223,16 +291,54 @@ mod tests {
         let now = Instant::now();
         let ada = user_id!("@ada:hearth.test");
         typing.start(KITCHEN, ada, now, Duration::from_secs(10));
-        let first = typing.changed(KITCHEN);
+        let first = typing.position();
         typing.start(KITCHEN, ada, now, Duration::from_secs(20));
         typing.stop(ATTIC, ada);
 
-        assert_eq!(typing.changed(KITCHEN), first);
-        assert_eq!(typing.changed(ATTIC), None);
+        assert_eq!(typing.position(), first);
+        assert!(!typing.is_news(KITCHEN, Some(first)));
+        assert!(typing.is_news(KITCHEN, None), "somebody types");
         typing.stop(KITCHEN, ada);
-        assert!(typing.changed(KITCHEN) > first);
-        assert_eq!(typing.changed(KITCHEN), Some(typing.position()));
-        assert!(typing.users(KITCHEN).is_empty());
+        assert!(typing.is_news(KITCHEN, Some(first)));
+        assert!(!typing.is_news(KITCHEN, Some(typing.position())));
+        assert!(!typing.is_news(KITCHEN, None), "nobody does");
+        let both = || [KITCHEN, ATTIC].into_iter();
+        assert_eq!(typing.news(both(), Some(first)), HashSet::from([KITCHEN]));
+        assert!(typing.news(both(), Some(typing.position())).is_empty());
+    }
+
+    #[test]
+    fn who_types_on_ends_later_and_is_kept_once() {
+        let typing = Typing::new();
+        let (now, ada) = (Instant::now(), user_id!("@ada:hearth.test"));
+        typing.start(KITCHEN, ada, now, Duration::from_secs(10));
+        typing.start(KITCHEN, ada, now, Duration::from_secs(20));
+
+        assert_eq!(
+            typing.expire(now + Duration::from_secs(10)),
+            Some(now + Duration::from_secs(20))
+        );
+        assert_eq!(typing.users(KITCHEN), [ada]);
+        assert_eq!(typing.expire(now + Duration::from_secs(20)), None);
+        assert!(typing.lock().ends.is_empty());
+    }
+
+    #[test]
+    fn rooms_that_are_silent_longest_are_forgotten_and_count_as_changed() {
+        let typing = Typing::new();
+        let (now, ada) = (Instant::now(), user_id!("@ada:hearth.test"));
+        typing.start(KITCHEN, ada, now, Duration::from_secs(10));
+        let seen = typing.position();
+        for room in 2..=MOST_SILENT as u64 + 2 {
+            typing.start(RoomNumber(room), ada, now, Duration::from_secs(10));
+            typing.stop(RoomNumber(room), ada);
+        }
+
+        assert_eq!(typing.users(KITCHEN), [ada], "where somebody types is kept");
+        assert_eq!(typing.lock().silent.len(), MOST_SILENT);
+        assert_eq!(typing.lock().rooms.len(), MOST_SILENT + 1);
+        assert!(typing.is_news(ATTIC, Some(seen)), "what is forgotten may be news");
+        assert!(!typing.is_news(ATTIC, Some(typing.position())));
     }
 
     #[test]

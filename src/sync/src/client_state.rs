@@ -57,11 +57,15 @@ impl Reader<'_> {
             let given = state.changes().iter().filter(|event| member_of(event).is_some());
             self.note_sent(given.map(|event| event.number));
         }
-        let events = StateEvents::with_events(events);
-        Ok(match self.request.place {
+        Ok(self.in_place(StateEvents::with_events(events)))
+    }
+
+    /// State where the reader asked for it.
+    pub(crate) fn in_place(&self, events: StateEvents) -> State {
+        match self.request.place {
             Place::BeforeTimeline => State::Before(events),
             Place::AfterTimeline => State::After(events),
-        })
+        }
     }
 
     async fn state_events(

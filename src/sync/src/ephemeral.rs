@@ -40,12 +40,13 @@ pub(crate) fn typing(
     event("m.typing", serde_json::json!({ "user_ids": users }))
 }
 
-/// Receipts as `reader` sees them: others' private ones are left out. A user with several receipts at one event, of
+/// Receipts as `reader` sees them: others' private ones are left out, and those of users who are not `shown`. A user with several receipts at one event, of
 /// several threads, takes several events: one has room for one of them.
 pub(crate) async fn receipts(
     store: &Store,
     reader: UserNumber,
     receipts: &[StoredReceipt],
+    shown: impl Fn(&UserId) -> bool,
 ) -> Result<Vec<Raw<AnySyncEphemeralRoomEvent>>, StoreError> {
     let mut contents: Vec<Content<'_>> = Vec::new();
     for StoredReceipt { receipt, .. } in receipts {
@@ -54,7 +55,9 @@ pub(crate) async fn receipts(
             ReceiptKind::Private if receipt.user == reader => "m.read.private",
             ReceiptKind::Private => continue,
         };
-        let Some(user) = store.user_id(receipt.user).await? else { continue };
+        let Some(user) = store.user_id(receipt.user).await?.filter(|user| shown(user)) else {
+            continue;
+        };
         let reading =
             Reading { ts: receipt.read_at.get().into(), thread_id: receipt.thread.as_str() };
         let event_id = receipt.event_id.as_str();
@@ -98,7 +101,7 @@ mod tests {
     }
 
     async fn contents(reader: UserNumber, store: &Store, all: &[StoredReceipt]) -> Vec<Value> {
-        let events = receipts(store, reader, all).await.unwrap();
+        let events = receipts(store, reader, all, |_| true).await.unwrap();
         events.iter().map(|event| event.get_field("content").unwrap().unwrap()).collect()
     }
 

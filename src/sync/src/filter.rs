@@ -2,7 +2,7 @@
 
 use protocol::Pdu;
 use ruma::api::client::filter::{Filter, RoomEventFilter, RoomFilter, UrlFilter};
-use ruma::{RoomId, UserId};
+use ruma::{RoomId, UInt, UserId};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -67,7 +67,8 @@ impl<'a> EventFilter<'a> {
         self.covers_room && covers_type(self.filter.types.as_deref(), &self.filter.not_types, kind)
     }
 
-    fn covers_sender(&self, sender: &UserId) -> bool {
+    /// Whether what a sender did passes.
+    pub(crate) fn covers_sender(&self, sender: &UserId) -> bool {
         let filter = self.filter;
         passes(filter.senders.as_deref(), &filter.not_senders, |listed| listed == sender)
     }
@@ -107,11 +108,17 @@ impl<'a> EventFilter<'a> {
         limit.unwrap_or(DEFAULT_LIMIT).min(LARGEST_LIMIT)
     }
 
+    /// How many events are wanted at most that are no timeline; `None`: all.
+    pub(crate) fn own_limit(&self) -> Option<UInt> {
+        self.filter.limit
+    }
+
     /// Whether nothing can pass.
     pub(crate) fn is_empty(&self) -> bool {
         !self.covers_room
             || self.filter.types.as_ref().is_some_and(Vec::is_empty)
             || self.filter.senders.as_ref().is_some_and(Vec::is_empty)
+            || self.filter.not_types.iter().any(|pattern| pattern == "*")
     }
 }
 
@@ -160,5 +167,16 @@ mod tests {
 
         assert!(filter.is_empty());
         assert!(!filter.covers_kind("m.typing"));
+    }
+
+    #[test]
+    fn a_filter_that_excludes_everything_lets_nothing_pass() {
+        let (mut no_types, mut no_senders) =
+            (RoomEventFilter::default(), RoomEventFilter::default());
+        no_types.not_types = vec!["*".to_owned()];
+        no_senders.senders = Some(Vec::new());
+        for filter in [no_types, no_senders] {
+            assert!(EventFilter::new(&filter, room_id!("!kitchen:hearth.test")).is_empty());
+        }
     }
 }

@@ -39,7 +39,7 @@ impl Reader<'_> {
         membership: &RoomMembership,
     ) -> Result<Option<InvitedRoom>, SyncError> {
         let invitation = self.sync.0.rooms.event(membership.event).await?;
-        if self.ignored.contains(&invitation.pdu.sender) {
+        if self.rules().await?.ignores(&invitation.pdu.sender) {
             return Ok(None);
         }
         let rooms = &self.sync.0.rooms;

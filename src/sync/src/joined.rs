@@ -4,14 +4,15 @@ use rooms::RoomError;
 use rooms::tokens::PrevBatch;
 use ruma::api::client::sync::sync_events::UnreadNotificationsCount;
 use ruma::api::client::sync::sync_events::v3::{Ephemeral, JoinedRoom, Timeline as ClientTimeline};
-use ruma::events::TimelineEventType;
-use ruma::{RoomId, UInt};
+use ruma::events::{AnySyncEphemeralRoomEvent, TimelineEventType};
+use ruma::serde::Raw;
+use ruma::{RoomId, UInt, UserId};
 use store::{RoomMembership, StreamPosition, TimelinePosition};
 
 use crate::client_state::Around;
 use crate::filter::EventFilter;
 use crate::heads::RoomChanges;
-use crate::reader::{Passes, Reader};
+use crate::reader::{Passes, Reader, keep_last};
 use crate::state::{self, Known, Members, NeededState};
 use crate::timeline::{self, Stretch, Timeline};
 use crate::unread::{Counted, Counts};
@@ -53,9 +54,13 @@ impl Reader<'_> {
         }
         let around = Around { room_id, stretch, timeline: &timeline, known };
         answer.state = self.client_state(around, state, &answer.summary).await?;
-        answer.timeline = self.client_timeline(&timeline, start).await?;
-        if answer.is_empty() && !is_whole && !self.has_read_on(&room).await? {
+        answer.timeline = self.client_timeline(room_id, &timeline, start).await?;
+        if answer.is_empty() && !is_whole && !self.has_other_counts(&room).await? {
             return Ok(None);
+        }
+        if self.is_from_before() && !self.is_typing_new(membership.room) {
+            // They may take somebody to type who does no more.
+            answer.ephemeral.events.extend(self.typing_in(&room).await?);
         }
         self.add_counts(membership, &mut answer).await?;
         Ok(Some(answer))
@@ -111,13 +116,14 @@ impl Reader<'_> {
 
     pub(crate) async fn client_timeline(
         &self,
+        room_id: &RoomId,
         timeline: &Timeline,
         start: Start,
     ) -> Result<ClientTimeline, SyncError> {
         let mut answer = ClientTimeline::new();
-        let filter = &self.request.filter.room.timeline;
-        let wants_none = filter.types.as_ref().is_some_and(Vec::is_empty);
-        answer.limited = timeline.limited && !wants_none;
+        // Of who wants no event at all, no limit keeps any.
+        let filter = EventFilter::new(&self.request.filter.room.timeline, room_id);
+        answer.limited = timeline.limited && !filter.is_empty();
         for placed in &timeline.events {
             answer.events.push(self.event(&placed.event).await?);
         }
@@ -128,6 +134,7 @@ impl Reader<'_> {
         Ok(answer)
     }
 
+    /// What others do in a room.
     async fn ephemeral_of(&self, room: &Room<'_>) -> Result<Ephemeral, SyncError> {
         let filter = EventFilter::new(&self.request.filter.room.ephemeral, room.id);
         let mut answer = Ephemeral::new();
@@ -136,18 +143,53 @@ impl Reader<'_> {
             let store = self.sync.0.rooms.store();
             let since = self.since.filter(|_| !room.is_new).unwrap_or(StreamPosition::START);
             let receipts = store.receipts_since(number, since, self.until).await?;
-            answer.events = ephemeral::receipts(store, self.user, &receipts).await?;
+            let rules = self.rules().await?;
+            let shown = |user: &UserId| filter.covers_sender(user) && !rules.ignores(user);
+            answer.events = ephemeral::receipts(store, self.user, &receipts, shown).await?;
         }
-        if filter.covers_kind("m.typing") {
-            let users = self.sync.0.rooms.typing().users(number);
-            if self.is_typing_new(number) || (room.is_new && !users.is_empty()) {
-                answer.events.push(ephemeral::typing(&users)?);
-            }
+        let typing = self.sync.0.rooms.typing();
+        if self.is_typing_new(number) || (room.is_new && typing.is_news(number, None)) {
+            answer.events.extend(self.typing_in(room).await?);
         }
+        keep_last(&mut answer.events, filter.own_limit());
         Ok(answer)
     }
 
-    /// Whether the reader's own receipts moved, which changes their counts also where the filter leaves receipts out.
+    /// Who types in a room, without those whom the reader ignores or their filter leaves out.
+    async fn typing_in(
+        &self,
+        room: &Room<'_>,
+    ) -> Result<Option<Raw<AnySyncEphemeralRoomEvent>>, SyncError> {
+        let filter = EventFilter::new(&self.request.filter.room.ephemeral, room.id);
+        if filter.is_empty() || !filter.covers_kind("m.typing") {
+            return Ok(None);
+        }
+        let mut users = self.sync.0.rooms.typing().users(room.membership.room);
+        let rules = self.rules().await?;
+        users.retain(|user| filter.covers_sender(user) && !rules.ignores(user));
+        Ok(Some(ephemeral::typing(&users)?))
+    }
+
+    /// Whether the reader's counts may be others although the filter leaves out what made them so.
+    /// Spec: client-server API, "Receiving notifications": the counts "MUST" be updated as they change.
+    async fn has_other_counts(&self, room: &Room<'_>) -> Result<bool, SyncError> {
+        Ok(self.has_read_on(room).await? || self.was_notified(room).await?)
+    }
+
+    /// Whether an event that the reader does not get notifies them.
+    async fn was_notified(&self, room: &Room<'_>) -> Result<bool, SyncError> {
+        if !self.is_new(room.changes.timeline) {
+            return Ok(false);
+        }
+        let inner = &self.sync.0;
+        let counted = self.counted(room.membership);
+        let tally =
+            inner.unread.tally(&inner.rooms, &inner.feed.heads, counted, self.until).await?;
+        let last = tally.as_ref().and_then(|tally| tally.events.last());
+        Ok(last.is_some_and(|last| self.is_new(last.position.stream_position())))
+    }
+
+    /// Whether the reader's own receipts moved.
     async fn has_read_on(&self, room: &Room<'_>) -> Result<bool, SyncError> {
         if !self.is_new(room.changes.receipts) {
             return Ok(false);
@@ -171,18 +213,23 @@ impl Reader<'_> {
         self.room_account_data(room.id, changed)
     }
 
+    /// The reader as one whose unread events are counted.
+    fn counted(&self, membership: &RoomMembership) -> Counted<'_> {
+        Counted {
+            user_id: self.request.user_id,
+            user: self.user,
+            room: membership.room,
+            joined: membership.since,
+        }
+    }
+
     async fn add_counts(
         &self,
         membership: &RoomMembership,
         answer: &mut JoinedRoom,
     ) -> Result<(), SyncError> {
         let inner = &self.sync.0;
-        let counted = Counted {
-            user_id: self.request.user_id,
-            user: self.user,
-            room: membership.room,
-            joined: membership.since,
-        };
+        let counted = self.counted(membership);
         let counts =
             inner.unread.count(&inner.rooms, &inner.feed.heads, counted, self.until).await?;
         if self.request.filter.room.timeline.unread_thread_notifications {

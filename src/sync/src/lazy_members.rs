@@ -45,6 +45,11 @@ impl SentMembers {
         Self { devices: Cache::new(DEVICES), total: Arc::default() }
     }
 
+    /// Forgets what a device has: it starts anew, and may have thrown everything away.
+    pub(crate) fn forget(&self, user: UserNumber, device: &DeviceId) {
+        self.devices.remove(&(user, device.to_owned()));
+    }
+
     /// What is remembered of a device.
     pub(crate) fn of(&self, user: UserNumber, device: &DeviceId) -> Arc<DeviceMemory> {
         let key = (user, device.to_owned());
@@ -99,6 +104,21 @@ mod tests {
         assert!(!memory.has(JOIN, Some(StreamPosition(9))), "the answer may have been lost");
         assert!(!memory.has(JOIN, None), "it starts anew");
         assert!(!memory.has(EventNumber(8), Some(StreamPosition(10))));
+    }
+
+    #[test]
+    fn who_starts_anew_has_nothing() {
+        let all = SentMembers::new();
+        all.of(UserNumber(1), "PHONE".into()).note([JOIN], StreamPosition(10));
+        all.of(UserNumber(1), "LAPTOP".into()).note([JOIN], StreamPosition(10));
+
+        all.forget(UserNumber(1), "PHONE".into());
+
+        let has =
+            |device: &str| all.of(UserNumber(1), device.into()).has(JOIN, Some(StreamPosition(11)));
+        assert!(!has("PHONE"));
+        assert!(has("LAPTOP"));
+        assert_eq!(all.total.load(Ordering::Relaxed), 1);
     }
 
     #[test]

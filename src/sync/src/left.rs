@@ -3,7 +3,7 @@
 use rooms::tokens::PaginationToken;
 use rooms::{RoomError, StoredEvent};
 use ruma::RoomId;
-use ruma::api::client::sync::sync_events::v3::{LeftRoom, RoomSummary};
+use ruma::api::client::sync::sync_events::v3::{LeftRoom, RoomSummary, State, StateEvents};
 use ruma::events::StateEventType;
 use ruma::events::room::member::{MembershipState, RoomMemberEventContent};
 use store::{RoomMembership, TimelinePosition};
@@ -13,7 +13,7 @@ use crate::client_state::Around;
 use crate::filter::EventFilter;
 use crate::joined::Start;
 use crate::reader::{Passes, Reader};
-use crate::state::Known;
+use crate::state::{Known, Place};
 use crate::timeline::{self, Placed, Stretch, Timeline};
 
 impl Reader<'_> {
@@ -33,13 +33,14 @@ impl Reader<'_> {
         let until = TimelinePosition::from(membership.since);
         if !self.was_in_before(&departure).await? {
             // An invitation that was refused or taken back, or a ban of somebody who was not there.
+            answer.state = self.state_of(room_id, &departure).await?;
             let events: Vec<_> = Some(Placed { position: until, event: departure })
                 .filter(|placed| filter.covers(&placed.event.pdu))
                 .into_iter()
                 .collect();
             let start = PaginationToken::before(until);
             let timeline = Timeline { events, passed_over: Vec::new(), limited: false, start };
-            answer.timeline = self.client_timeline(&timeline, Start::OfEvents).await?;
+            answer.timeline = self.client_timeline(room_id, &timeline, Start::OfEvents).await?;
             return Ok(answer);
         }
         let after = self.since.map_or(TimelinePosition::MIN, TimelinePosition::from);
@@ -62,8 +63,23 @@ impl Reader<'_> {
         let nobody = RoomSummary::new();
         let around = Around { room_id, stretch, timeline: &timeline, known };
         answer.state = self.client_state(around, state, &nobody).await?;
-        answer.timeline = self.client_timeline(&timeline, Start::Always).await?;
+        answer.timeline = self.client_timeline(room_id, &timeline, Start::Always).await?;
         Ok(answer)
+    }
+
+    /// The state of a room of which the reader knows their own departure alone.
+    async fn state_of(
+        &self,
+        room_id: &RoomId,
+        departure: &StoredEvent,
+    ) -> Result<State, SyncError> {
+        let filter = EventFilter::new(&self.request.filter.room.state, room_id);
+        let is_told = self.request.place == Place::AfterTimeline && filter.covers(&departure.pdu);
+        let mut events = Vec::new();
+        if is_told {
+            events.push(self.event(departure).await?);
+        }
+        Ok(self.in_place(StateEvents::with_events(events)))
     }
 
     /// Whether the reader was in the room right before an event of it.

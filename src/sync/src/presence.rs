@@ -95,7 +95,7 @@ impl Reader<'_> {
                 continue;
             }
             let Some(name) = self.sync.0.rooms.store().user_id(user).await? else { continue };
-            if covers_sender(filter, &name) {
+            if covers_sender(filter, &name) && !self.rules().await?.ignores(&name) {
                 response.presence.events.push(event(&name, &seen)?);
             }
         }

@@ -9,17 +9,18 @@ use ruma::api::client::filter::{EventFormat, LazyLoadOptions};
 use ruma::api::client::sync::sync_events::v3::{Response, RoomAccountData};
 use ruma::events::TimelineEventType;
 use ruma::serde::Raw;
-use ruma::{OwnedRoomId, OwnedUserId, RoomId, UInt};
+use ruma::{OwnedRoomId, RoomId, UInt};
 use serde_json::value::RawValue;
 use store::{
-    AccountData, EventNumber, Forgotten, Membership, RoomMembership, RoomNumber, StreamPosition,
-    TimelinePosition, UserNumber,
+    AccountData, EventNumber, Forgotten, Membership, RoomMembership, RoomNumber, StoreError,
+    StreamPosition, TimelinePosition, UserNumber,
 };
+use tokio::sync::OnceCell;
 
 use crate::event_fields::EventFields;
 use crate::filter::{EventFilter, covers_kind, covers_room, covers_sender};
 use crate::heads::RoomChanges;
-use crate::ignored::Ignored;
+use crate::judge::Rules;
 use crate::memberships::UserRooms;
 use crate::timeline::{Pass, Placed};
 use crate::token::MemoryPosition;
@@ -38,8 +39,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) since: Option<StreamPosition>,
     /// Included.
     pub(crate) until: StreamPosition,
-    /// Whose messages and invitations the reader does not want.
-    pub(crate) ignored: HashSet<OwnedUserId>,
+    /// Whose messages, invitations and doings the reader does not want: asked for when there is something to tell.
+    rules: OnceCell<Arc<Rules>>,
     /// What changed of the account data of rooms; of an initial answer, all of it.
     pub(crate) account_data: HashMap<RoomNumber, Vec<AccountData>>,
     /// Included, of what lives in memory.
@@ -71,13 +72,16 @@ impl<'a> Reader<'a> {
         if since.is_some_and(|since| since > until) {
             return Err(SyncError::UnknownPosition);
         }
+        if since.is_none() || request.state == Extent::Whole {
+            sync.0.sent_members.forget(user, request.device_id);
+        }
         let mut reader = Self {
             sync,
             request,
             user,
             since,
             until,
-            ignored: HashSet::new(),
+            rules: OnceCell::new(),
             account_data: HashMap::new(),
             memory,
             fields: request.filter.event_fields.as_deref().map(EventFields::new),
@@ -93,6 +97,16 @@ impl<'a> Reader<'a> {
     /// Whether a position is new to the reader.
     pub(crate) fn is_new(&self, position: StreamPosition) -> bool {
         self.since.is_none_or(|since| position > since)
+    }
+
+    /// The reader's push rules, and whom they ignore.
+    pub(crate) async fn rules(&self) -> Result<&Rules, StoreError> {
+        let inner = &self.sync.0;
+        let read = || {
+            let (judge, heads) = (&inner.unread.judge, &inner.feed.heads);
+            judge.rules_of(&inner.rooms, heads, self.user, self.request.user_id)
+        };
+        self.rules.get_or_try_init(read).await.map(|rules| &**rules)
     }
 
     async fn add_account_data(&mut self, response: &mut Response) -> Result<(), SyncError> {
@@ -139,7 +153,6 @@ impl<'a> Reader<'a> {
         if candidates.is_empty() {
             return Ok(());
         }
-        self.ignored = Ignored::of(self.sync.0.rooms.store(), self.user).await?.users;
         for Candidate { membership, changes } in candidates {
             let room_id = self.room_id(membership.room).await?;
             if !covers_room(&self.request.filter.room, &room_id) {
@@ -173,16 +186,25 @@ impl<'a> Reader<'a> {
         let numbers = rooms.rooms.iter().map(|membership| membership.room);
         let changes = heads.rooms(numbers);
         let pairs = rooms.rooms.iter().zip(changes);
+        let typing = self.sync.0.rooms.typing().news(
+            rooms.rooms.iter().map(|membership| membership.room),
+            self.seen_in_memory().map(|seen| seen.typing),
+        );
         let mut candidates = Vec::new();
         for (membership, changes) in pairs {
-            if self.may_be_new(membership, changes) {
+            if self.may_be_new(membership, changes, &typing) {
                 candidates.push(Candidate { membership: *membership, changes });
             }
         }
         candidates
     }
 
-    fn may_be_new(&self, membership: &RoomMembership, changes: RoomChanges) -> bool {
+    fn may_be_new(
+        &self,
+        membership: &RoomMembership,
+        changes: RoomChanges,
+        typing: &HashSet<RoomNumber>,
+    ) -> bool {
         let is_new = self.is_new(membership.since);
         match membership.membership {
             Membership::Join => {
@@ -191,7 +213,7 @@ impl<'a> Reader<'a> {
                     || self.is_new(changes.timeline)
                     || self.is_new(changes.receipts)
                     || self.account_data.contains_key(&membership.room)
-                    || self.is_typing_new(membership.room)
+                    || typing.contains(&membership.room)
             }
             Membership::Invite | Membership::Knock => is_new,
             Membership::Leave | Membership::Ban => {
@@ -209,14 +231,15 @@ impl<'a> Reader<'a> {
         since.map(|since| since.memory)
     }
 
-    /// Whether who types in a room may be news to the reader.
+    /// Whether the reader was here before the process started.
+    pub(crate) fn is_from_before(&self) -> bool {
+        self.since.is_some() && self.seen_in_memory().is_none()
+    }
+
+    /// Whether who types in a room is news to the reader.
     pub(crate) fn is_typing_new(&self, room: RoomNumber) -> bool {
-        let typing = self.sync.0.rooms.typing();
-        match self.seen_in_memory() {
-            Some(seen) if seen.typing >= self.memory.typing => false,
-            Some(seen) => typing.changed(room).is_some_and(|changed| changed > seen.typing),
-            None => !typing.users(room).is_empty(),
-        }
+        let seen = self.seen_in_memory().map(|seen| seen.typing);
+        self.sync.0.rooms.typing().is_news(room, seen)
     }
 
     async fn room_id(&self, room: RoomNumber) -> Result<OwnedRoomId, SyncError> {
@@ -243,10 +266,13 @@ impl<'a> Reader<'a> {
     ) -> Result<RoomAccountData, SyncError> {
         let filter = EventFilter::new(&self.request.filter.room.account_data, room_id);
         let mut data = RoomAccountData::new();
+        if !filter.covers_sender(self.request.user_id) {
+            return Ok(data);
+        }
         for entry in entries.iter().filter(|entry| filter.covers_kind(&entry.kind)) {
             data.events.push(ephemeral::event(&entry.kind, &entry.content)?);
         }
-        keep_last(&mut data.events, self.request.filter.room.account_data.limit);
+        keep_last(&mut data.events, filter.own_limit());
         Ok(data)
     }
 
@@ -283,7 +309,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Leaves as many events as are wanted at most, the latest.
-fn keep_last<T>(events: &mut Vec<T>, limit: Option<UInt>) {
+pub(crate) fn keep_last<T>(events: &mut Vec<T>, limit: Option<UInt>) {
     let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     events.drain(..events.len().saturating_sub(limit));
 }
@@ -327,9 +353,9 @@ pub(crate) struct Passes<'a> {
 impl Pass for Passes<'_> {
     async fn passes(&mut self, placed: &Placed) -> Result<bool, RoomError> {
         let pdu = &placed.event.pdu;
-        if !self.filter.covers(pdu)
-            || (pdu.state_key.is_none() && self.reader.ignored.contains(&pdu.sender))
-        {
+        let is_wanted = self.filter.covers(pdu)
+            && (pdu.state_key.is_some() || !self.reader.rules().await?.ignores(&pdu.sender));
+        if !is_wanted {
             return Ok(false);
         }
         if placed.position >= self.sees_all_from {

@@ -37,20 +37,28 @@ async fn a_message_wakes_who_waits_in_its_room_and_nobody_else() {
 }
 
 #[tokio::test]
-async fn what_the_filter_keeps_out_wakes_nobody() {
+async fn what_the_filter_keeps_out_wakes_nobody_unless_it_notifies() {
     let house = std::sync::Arc::new(House::new().await);
     let room = house.shared_room().await;
     let before = house.sync(bo(), Wish::default()).await;
     let filter = json!({ "room": { "timeline": { "not_senders": [ada()] } } });
     let task = waiting(&house, Wish::since(&before).filter(&filter)).await;
 
-    house.say(&room, ada(), "tea").await;
+    let notice = json!({ "msgtype": "m.notice", "body": "the kettle is on" });
+    house.send(&room, ada(), &notice).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(!task.is_finished());
     let own = house.say(&room, bo(), "cake").await;
 
     let answer = tokio::time::timeout(LONG / 4, task).await.unwrap().unwrap();
     assert_eq!(timeline(&answer.rooms.join[&room]), [own]);
+
+    let task = waiting(&house, Wish::since(&answer).filter(&filter)).await;
+    house.say(&room, ada(), "tea").await;
+    let answer = tokio::time::timeout(LONG / 4, task).await.unwrap().unwrap();
+    let room = &answer.rooms.join[&room];
+    assert!(timeline(room).is_empty());
+    assert_eq!(room.unread_notifications.notification_count, Some(ruma::uint!(1)));
 }
 
 #[tokio::test]
