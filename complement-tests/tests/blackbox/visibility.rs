@@ -13,6 +13,8 @@ enum Reader {
     JoinedLate,
     Left,
     Banned,
+    /// They left, and were banned when they were gone.
+    BannedLater,
     InvitedOnly,
     Outsider,
 }
@@ -90,13 +92,15 @@ async fn check(visibility: &str, reader: Reader, wanted: [bool; 4]) {
         ada.invite(&room, &bo).await;
     }
     sent.push(send(&ada, &room).await);
-    if matches!(reader, Reader::JoinedLate | Reader::Left | Reader::Banned) {
+    let is_banned = matches!(reader, Reader::Banned | Reader::BannedLater);
+    if is_banned || matches!(reader, Reader::JoinedLate | Reader::Left) {
         bo.join(&room).await;
     }
     sent.push(send(&ada, &room).await);
-    if reader == Reader::Left {
+    if matches!(reader, Reader::Left | Reader::BannedLater) {
         bo.leave(&room).await;
-    } else if reader == Reader::Banned {
+    }
+    if is_banned {
         let ban = json!({ "user_id": bo.user_id });
         ada.post(&room_path(&room, "ban"), &ban).await.expect_ok();
     }
@@ -155,7 +159,7 @@ async fn who_left_or_was_banned_reads_up_to_then() {
     if synapse_departs_from("search: including events in rooms that they have left") {
         return;
     }
-    for reader in [Reader::Left, Reader::Banned] {
+    for reader in [Reader::Left, Reader::Banned, Reader::BannedLater] {
         check("shared", reader, [true, true, true, false]).await;
         check("invited", reader, [false, true, true, false]).await;
         check("joined", reader, [false, false, true, false]).await;
@@ -169,6 +173,58 @@ async fn who_never_joined_reads_nothing() {
             check(visibility, reader, [false; 4]).await;
         }
     }
+}
+
+/// Spec: "All events while this is the `m.room.history_visibility` value may be shared [...] regardless of whether they
+/// have ever joined the room".
+#[tokio::test]
+async fn strangers_read_what_was_said_while_the_room_was_open_to_the_world() {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let room = ada.create_room().await;
+    let open = json!({ "history_visibility": "world_readable" });
+    ada.set_state(&room, "m.room.history_visibility", "", &open).await;
+    let said = send(&ada, &room).await;
+    let closed = json!({ "history_visibility": "joined" });
+    ada.set_state(&room, "m.room.history_visibility", "", &closed).await;
+    let later = send(&ada, &room).await;
+
+    let event = |id: &str| room_path(&room, &format!("event/{}", encoded(id)));
+    let found = bo.get(&event(&said.id)).await.expect_ok();
+    assert_eq!(found["content"]["body"], said.word.as_str());
+    bo.get(&event(&later.id)).await.expect_error(404, "M_NOT_FOUND");
+    bo.get(&room_path(&room, "messages?dir=b")).await.expect_error(403, "M_FORBIDDEN");
+    if synapse_departs_from("context: events that the user may see") {
+        return;
+    }
+    let path = room_path(&room, &format!("context/{}?limit=20", encoded(&said.id)));
+    let around = bo.get(&path).await.expect_ok();
+    let after = around["events_after"].as_array().expect("a list");
+    let ids = event_ids(after);
+    assert!(ids.contains(&said.reply.as_str()) && !ids.contains(&later.id.as_str()), "{around}");
+}
+
+/// Spec: "After a user has left a room, they may see any events which they were allowed to see before they left", and
+/// `GET /state`: "If the user has left the room then the state is taken from the state of the room when they left".
+#[tokio::test]
+async fn who_left_and_is_invited_again_reads_what_they_could() {
+    if synapse_departs_from("who has left may see what they could see before") {
+        return;
+    }
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let room = ada.create_room_with(&json!({ "preset": "public_chat", "name": "before" })).await;
+    bo.join(&room).await;
+    let said = ada.say(&room, "while Bo is there").await;
+    bo.leave(&room).await;
+    ada.set_state(&room, "m.room.name", "", &json!({ "name": "after" })).await;
+    let later = ada.say(&room, "when Bo has left").await;
+    ada.invite(&room, &bo).await;
+
+    let history = list(&bo, &room_path(&room, "messages?dir=b&limit=100"), "chunk").await;
+    let ids = event_ids(&history);
+    assert!(ids.contains(&said.as_str()) && !ids.contains(&later.as_str()), "{history:?}");
+    assert_eq!(bo.state(&room, "m.room.name", "").await["name"], "before");
 }
 
 /// Spec: `unsigned.membership`: the reader's own at the time of the event; `replaces_state` names what a state

@@ -47,6 +47,7 @@ mod server_notices;
 mod spaces;
 mod standing;
 mod state;
+mod stay;
 mod succession;
 mod summary;
 mod takeover;

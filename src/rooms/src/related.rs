@@ -60,11 +60,8 @@ impl Rooms {
         wanted: RelationsWanted,
     ) -> Result<Page, RoomError> {
         let room = self.number_of_seen(room_id).await?;
-        let mut sight = self.sight(reader, room).await?;
-        let (index, event) = self.event_by_id(room, parent).await?;
-        if !sight.sees(&event, index.position).await? {
-            return Err(RoomError::UnknownEvent(parent.to_owned()));
-        }
+        self.visible_event_of(reader, room, parent).await?;
+        let mut sight = self.sight_of_anybody(reader, room).await?;
         let mut found = self.related_rows(room, parent, &wanted).await?;
         let is_cut = found.len() > wanted.limit;
         let mut events: Vec<Placed> = Vec::new();

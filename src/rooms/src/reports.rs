@@ -71,10 +71,7 @@ impl Rooms {
             RoomError::NotInRoom => unknown(),
             other => other,
         })?;
-        let (index, event) = self.event_by_id(room, event_id).await?;
-        if !self.sight(reporter, room).await?.sees(&event, index.position).await? {
-            return Err(unknown());
-        }
+        let (_, event) = self.visible_event_of(reporter, room, event_id).await?;
         let subject = ReportSubject::Event {
             room_id: room_id.to_owned(),
             event_id: event_id.to_owned(),

@@ -7,8 +7,9 @@ use ruma::events::room::history_visibility::{
     HistoryVisibility, RoomHistoryVisibilityEventContent,
 };
 use ruma::{RoomId, UserId};
-use store::{EventNumber, Forgotten, Membership, RoomNumber, StateRoot};
+use store::{EventNumber, RoomNumber, StateRoot};
 
+use crate::stay::Stay;
 use crate::{RoomError, Rooms, StoredEvent};
 
 impl Rooms {
@@ -68,8 +69,8 @@ impl Rooms {
         Ok(self.store().membership(user, room).await?)
     }
 
-    /// The state that a user may see: the current one if they are in the room, that of their departure if they
-    /// left or were banned. Fails with [`RoomError::NotInRoom`] for others, and
+    /// The state that a user may see: the current one if they are in the room, that of their departure if they were
+    /// in it before, whatever they are to it since. Fails with [`RoomError::NotInRoom`] for others, and
     /// for who forgot the room. Spec: client-server API, "Getting events for a room".
     pub async fn visible_state(
         &self,
@@ -77,29 +78,11 @@ impl Rooms {
         room_id: &RoomId,
     ) -> Result<(RoomNumber, StateRoot), RoomError> {
         let room = self.cell_of(room_id).await.map_err(hide_room)?.number;
-        let known = self.membership_of(user, room).await?.ok_or(RoomError::NotInRoom)?;
-        if known.forgotten == Forgotten::Yes {
-            return Err(RoomError::NotInRoom);
+        match self.last_stay(user, room).await? {
+            Stay::Lasting => Ok((room, self.current_state(room).await?)),
+            Stay::Ended(departure, _) => Ok((room, self.state_after(&departure).await?)),
+            Stay::Never => Err(RoomError::NotInRoom),
         }
-        match known.membership {
-            Membership::Join => Ok((room, self.current_state(room).await?)),
-            Membership::Leave | Membership::Ban => {
-                let departure = self.event(known.event).await?;
-                if !self.was_joined_before(&departure).await? {
-                    return Err(RoomError::NotInRoom);
-                }
-                Ok((room, self.state_after(&departure).await?))
-            }
-            Membership::Invite | Membership::Knock => Err(RoomError::NotInRoom),
-        }
-    }
-
-    /// Whether the user whose departure this is was in the room until then, rather than only invited.
-    async fn was_joined_before(&self, departure: &StoredEvent) -> Result<bool, RoomError> {
-        let Some((kind, state_key)) = departure.pdu.state_entry() else { return Ok(false) };
-        let record = &departure.record;
-        let before = self.state_at(record.room, record.state_before, &kind, state_key).await?;
-        Ok(before.is_some_and(|event| crate::membership::of(&event.pdu) == Some(Membership::Join)))
     }
 
     /// The state that a user may read: what [`Rooms::visible_state`] says, and a world-readable room's for all.

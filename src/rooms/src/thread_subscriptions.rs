@@ -143,12 +143,8 @@ impl Rooms {
         root: &EventId,
     ) -> Result<RoomNumber, RoomError> {
         let room = self.number_of_joined(user, room_id).await?;
-        let (index, event) = self.event_by_id(room, root).await?;
-        let mut sight = self.sight(user, room).await?;
-        if sight.sees(&event, index.position).await? {
-            return Ok(room);
-        }
-        Err(RoomError::UnknownEvent(root.to_owned()))
+        self.visible_event_of(user, room, root).await?;
+        Ok(room)
     }
 
     /// Where an event of a thread stands.

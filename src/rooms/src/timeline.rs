@@ -7,6 +7,7 @@ use store::{Direction, RoomNumber, TimelineEntry, TimelinePosition};
 
 use crate::ignored::Ignored;
 use crate::tokens::PaginationToken;
+use crate::visibility::Sight;
 use crate::{RoomError, Rooms, StoredEvent};
 
 /// An event and where it stands.
@@ -49,7 +50,30 @@ impl Rooms {
         stretch: Stretch,
         wanted: impl Fn(&StoredEvent) -> bool,
     ) -> Result<Page, RoomError> {
-        let mut sight = self.sight(reader, room).await?;
+        let sight = self.sight(reader, room).await?;
+        self.page_of(reader, sight, stretch, wanted).await
+    }
+
+    /// As [`Rooms::page`], also for who was never in the room: what was said while it was open to the world.
+    pub async fn page_for_anybody(
+        &self,
+        reader: &UserId,
+        room: RoomNumber,
+        stretch: Stretch,
+        wanted: impl Fn(&StoredEvent) -> bool,
+    ) -> Result<Page, RoomError> {
+        let sight = self.sight_of_anybody(reader, room).await?;
+        self.page_of(reader, sight, stretch, wanted).await
+    }
+
+    async fn page_of(
+        &self,
+        reader: &UserId,
+        mut sight: Sight<'_>,
+        stretch: Stretch,
+        wanted: impl Fn(&StoredEvent) -> bool,
+    ) -> Result<Page, RoomError> {
+        let room = sight.room();
         let ignored = self.ignored_by(reader).await?;
         let (mut after, mut before) = bounds(&stretch);
         let mut events: Vec<Placed> = Vec::new();

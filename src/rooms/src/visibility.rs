@@ -19,50 +19,35 @@ pub struct Sight<'a> {
     rooms: &'a Rooms,
     reader: &'a UserId,
     room: RoomNumber,
-    /// Whether the reader is in the room now, and since when or until when they were.
-    now: Standing,
+    /// Up to where the reader sees what those in the room saw; `None` if they were never in it.
+    until: Option<TimelinePosition>,
     /// The last state looked at, with what it says.
     last: Option<(StateRoot, HistoryVisibility, Option<Membership>)>,
 }
 
-/// How the reader stands to the room now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// In it.
-    Joined,
-    /// Not in it any more, since this position.
-    LeftAt(TimelinePosition),
-    /// Never in it.
-    Outside,
-}
-
 impl Rooms {
-    /// What `reader` may see of a room. Fails with [`RoomError::NotInRoom`] for who may see nothing at all: they
-    /// were never in it and it is not open to the world.
+    /// What `reader` may see of a room. Fails with [`RoomError::NotInRoom`] for who may see nothing that is said in
+    /// it now: they were never in it and it is not open to the world.
     pub async fn sight<'a>(
         &'a self,
         reader: &'a UserId,
         room: RoomNumber,
     ) -> Result<Sight<'a>, RoomError> {
-        let known = self.membership_of(reader, room).await?;
-        let now = match known.map(|known| (known.membership, known)) {
-            Some((Membership::Join, _)) => Standing::Joined,
-            Some((Membership::Leave | Membership::Ban, known)) => {
-                Standing::LeftAt(TimelinePosition::from(known.since))
-            }
-            _ => Standing::Outside,
-        };
-        let mut sight = Sight { rooms: self, reader, room, now, last: None };
-        if now == Standing::Joined {
-            return Ok(sight);
-        }
-        let root = self.current_state(room).await?;
-        let (visibility, _) = sight.look_at(root).await?;
-        let was_in = now != Standing::Outside && sight.was_in().await?;
-        if was_in || visibility == HistoryVisibility::WorldReadable {
+        let sight = self.sight_of_anybody(reader, room).await?;
+        if sight.until.is_some() || self.is_world_readable(room).await? {
             return Ok(sight);
         }
         Err(RoomError::NotInRoom)
+    }
+
+    /// As [`Rooms::sight`], also for who was never in the room. They see what was said while it was open to the world.
+    pub async fn sight_of_anybody<'a>(
+        &'a self,
+        reader: &'a UserId,
+        room: RoomNumber,
+    ) -> Result<Sight<'a>, RoomError> {
+        let until = self.last_stay(reader, room).await?.end();
+        Ok(Sight { rooms: self, reader, room, until, last: None })
     }
 
     /// Up to where a user who sees an event also sees what was said of it later: who left does not learn what came
@@ -72,22 +57,21 @@ impl Rooms {
         user: &UserId,
         room: RoomNumber,
     ) -> Result<TimelinePosition, RoomError> {
-        let known = self.membership_of(user, room).await?;
-        let left =
-            known.filter(|known| matches!(known.membership, Membership::Leave | Membership::Ban));
-        let Some(left) = left else { return Ok(TimelinePosition::MAX) };
+        let until = self.last_stay(user, room).await?.end();
+        if until != Some(TimelinePosition::MAX) && self.is_world_readable(room).await? {
+            return Ok(TimelinePosition::MAX);
+        }
+        Ok(until.unwrap_or(TimelinePosition::MIN))
+    }
+
+    async fn is_world_readable(&self, room: RoomNumber) -> Result<bool, RoomError> {
         let root = self.current_state(room).await?;
         let kind = StateEventType::RoomHistoryVisibility;
         let visibility = self.state_at(room, root, &kind, "").await?;
         let visibility = visibility.map(|event| visibility_in(&event));
-        Ok(match visibility {
-            Some(HistoryVisibility::WorldReadable) => TimelinePosition::MAX,
-            _ => TimelinePosition::from(left.since),
-        })
+        Ok(visibility == Some(HistoryVisibility::WorldReadable))
     }
-}
 
-impl Rooms {
     /// An event of any room that a reader may see. Fails with [`RoomError::UnknownEvent`] for others, there or not.
     /// Spec: client-server API, `GET /events/{eventId}`.
     pub async fn visible_event(
@@ -98,43 +82,63 @@ impl Rooms {
         let unknown = || RoomError::UnknownEvent(event_id.to_owned());
         let index = self.store().event_index(event_id).await?.ok_or_else(unknown)?;
         let event = self.event(index.number).await?;
-        let sight = self.sight(reader, event.record.room).await;
-        let mut sight = sight.map_err(|error| match error {
-            RoomError::NotInRoom => unknown(),
-            other => other,
-        })?;
+        let mut sight = self.sight_of_anybody(reader, event.record.room).await?;
         if sight.sees(&event, index.position).await? { Ok(event) } else { Err(unknown()) }
+    }
+
+    /// An event of a room that a reader may see, and where it stands.
+    ///
+    /// Fails with [`RoomError::UnknownEvent`] for others, there or not, and with [`RoomError::NotInRoom`] where the
+    /// reader could see none. Spec: client-server API, `GET /rooms/{roomId}/event/{eventId}`.
+    pub async fn visible_event_of(
+        &self,
+        reader: &UserId,
+        room: RoomNumber,
+        event_id: &EventId,
+    ) -> Result<(TimelinePosition, Arc<StoredEvent>), RoomError> {
+        match self.event_by_id(room, event_id).await {
+            Ok((index, event)) => {
+                let mut sight = self.sight_of_anybody(reader, room).await?;
+                if sight.sees(&event, index.position).await? {
+                    return Ok((index.position, event));
+                }
+            }
+            Err(RoomError::UnknownEvent(_)) => {}
+            Err(error) => return Err(error),
+        }
+        self.sight(reader, room).await?;
+        Err(RoomError::UnknownEvent(event_id.to_owned()))
     }
 }
 
 impl Sight<'_> {
+    pub(crate) fn room(&self) -> RoomNumber {
+        self.room
+    }
+
     /// Whether the reader may see an event that stands at `position`.
     pub async fn sees(
         &mut self,
         event: &StoredEvent,
         position: TimelinePosition,
     ) -> Result<bool, RoomError> {
-        let (mut visibility, mut member) = self.look_at(event.record.state_before).await?;
-        // Of an event that changes either, the more generous side counts: who joins sees their own join.
-        if let Some((kind, state_key)) = event.pdu.state_entry() {
-            if kind == StateEventType::RoomMember && state_key == self.reader.as_str() {
-                let after = membership::of(&event.pdu);
-                if member != Some(Membership::Join) {
-                    member = after;
-                }
-            } else if kind == StateEventType::RoomHistoryVisibility {
-                visibility = more_open(visibility, visibility_in(event));
-            }
+        let (visibility, member) = self.look_at(event.record.state_before).await?;
+        let time = if self.until.is_some_and(|until| position <= until) {
+            Time::WhileThere
+        } else {
+            Time::Afterwards
+        };
+        if allows(&visibility, member, time) {
+            return Ok(true);
         }
-        Ok(match (visibility, member) {
-            (HistoryVisibility::WorldReadable, _)
-            | (_, Some(Membership::Join))
-            | (HistoryVisibility::Invited, Some(Membership::Invite)) => true,
-            (HistoryVisibility::Shared, _) => match self.now {
-                Standing::Joined => true,
-                Standing::LeftAt(departure) => position <= departure,
-                Standing::Outside => false,
-            },
+        // Of an event that changes either, both sides count: who joins sees their own join.
+        Ok(match event.pdu.state_entry() {
+            Some((StateEventType::RoomMember, state_key)) if state_key == self.reader.as_str() => {
+                allows(&visibility, membership::of(&event.pdu), time)
+            }
+            Some((StateEventType::RoomHistoryVisibility, "")) => {
+                allows(&visibility_in(event), member, time)
+            }
             _ => false,
         })
     }
@@ -152,17 +156,6 @@ impl Sight<'_> {
             }
         }
         Ok(seen)
-    }
-
-    /// Whether the reader was joined before they left.
-    async fn was_in(&self) -> Result<bool, RoomError> {
-        let room_id = self.rooms.store().room_id(self.room).await?;
-        let room_id = room_id.ok_or_else(|| RoomError::Damaged("room without id".to_owned()))?;
-        match self.rooms.visible_state(self.reader, &room_id).await {
-            Ok(_) => Ok(true),
-            Err(RoomError::NotInRoom) => Ok(false),
-            Err(error) => Err(error),
-        }
     }
 
     /// What a state says: the history visibility, and the reader's membership.
@@ -186,18 +179,38 @@ impl Sight<'_> {
     }
 }
 
+/// Where an event stands, as seen by a reader.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Time {
+    /// Not after they were in the room for the last time.
+    WhileThere,
+    /// After that, or they were never there.
+    Afterwards,
+}
+
+/// Whether a reader who had this membership at an event sees it.
+fn allows(visibility: &HistoryVisibility, member: Option<Membership>, time: Time) -> bool {
+    *visibility == HistoryVisibility::WorldReadable
+        || (time == Time::WhileThere
+            && match member {
+                Some(Membership::Join) => true,
+                Some(Membership::Invite) => *visibility != HistoryVisibility::Joined,
+                _ => *visibility == HistoryVisibility::Shared,
+            })
+}
+
 /// The visibility that an event states; what is not understood counts as shared.
 pub(crate) fn visibility_in(event: &StoredEvent) -> HistoryVisibility {
     let content = event.pdu.content_as::<RoomHistoryVisibilityEventContent>();
-    content.map_or(HistoryVisibility::Shared, |content| content.history_visibility)
+    match content.map(|content| content.history_visibility) {
+        Ok(
+            known @ (HistoryVisibility::WorldReadable
+            | HistoryVisibility::Invited
+            | HistoryVisibility::Joined),
+        ) => known,
+        _ => HistoryVisibility::Shared,
+    }
 }
 
-fn more_open(one: HistoryVisibility, other: HistoryVisibility) -> HistoryVisibility {
-    let rank = |visibility: &HistoryVisibility| match visibility {
-        HistoryVisibility::WorldReadable => 3,
-        HistoryVisibility::Invited => 1,
-        HistoryVisibility::Joined => 0,
-        _ => 2,
-    };
-    if rank(&one) >= rank(&other) { one } else { other }
-}
+#[cfg(test)]
+mod tests;

@@ -135,12 +135,8 @@ async fn visible_event(
     event_id: &ruma::EventId,
 ) -> Result<(RoomNumber, Placed), RoomError> {
     let room = rooms.number_of(room_id).await?;
-    let mut sight = rooms.sight(requester.user_id(), room).await?;
-    let (index, event) = rooms.event_by_id(room, event_id).await?;
-    if !sight.sees(&event, index.position).await? {
-        return Err(RoomError::UnknownEvent(event_id.to_owned()));
-    }
-    let entry = store::TimelineEntry { position: index.position, event: index.number };
+    let (position, event) = rooms.visible_event_of(requester.user_id(), room, event_id).await?;
+    let entry = store::TimelineEntry { position, event: event.number };
     Ok((room, (entry, event)))
 }
 
@@ -161,8 +157,8 @@ async fn context(
     let after =
         stretch(PaginationToken::after(position), store::Direction::Ascending, limit.div_ceil(2));
     let wanted = |event: &rooms::StoredEvent| filter.covers(&event.pdu);
-    let before = rooms.page(reader, room, before, wanted).await?.events;
-    let after = rooms.page(reader, room, after, wanted).await?.events;
+    let before = rooms.page_for_anybody(reader, room, before, wanted).await?.events;
+    let after = rooms.page_for_anybody(reader, room, after, wanted).await?.events;
 
     let last = after.last().unwrap_or(&placed).1.clone();
     let root = rooms.state_after(&last).await?;

@@ -1,0 +1,68 @@
+//! Until when a user was in a room. Spec: client-server API, "Room history visibility": "After a user has left a room,
+//! they may see any events which they were allowed to see before they left the room, but no events received after".
+
+use std::sync::Arc;
+
+use ruma::UserId;
+use ruma::events::StateEventType;
+use store::{Forgotten, Membership, RoomNumber, TimelinePosition};
+
+use crate::{RoomError, Rooms, StoredEvent, membership};
+
+/// How many of a user's memberships are looked at, from the last one back, to find when they were in a room: so often
+/// somebody is invited, refuses, is banned and let in again before it is forgotten that they were there.
+const MAX_LOOKED_AT: usize = 1_000;
+
+/// The last time that a user was in a room.
+#[derive(Debug)]
+pub(crate) enum Stay {
+    /// They are in it.
+    Lasting,
+    /// It ended with this event, which stands there. They may have been invited, banned and so on since.
+    Ended(Arc<StoredEvent>, TimelinePosition),
+    /// They never were in it, or forgot it.
+    Never,
+}
+
+impl Stay {
+    /// Up to where the user sees a room's timeline as who was in it.
+    pub(crate) fn end(&self) -> Option<TimelinePosition> {
+        match self {
+            Self::Lasting => Some(TimelinePosition::MAX),
+            Self::Ended(_, position) => Some(*position),
+            Self::Never => None,
+        }
+    }
+}
+
+impl Rooms {
+    /// The last time that a user was in a room. Costs a look-up of state for each change of their membership since.
+    pub(crate) async fn last_stay(
+        &self,
+        user: &UserId,
+        room: RoomNumber,
+    ) -> Result<Stay, RoomError> {
+        let known = self.membership_of(user, room).await?;
+        let known = known.filter(|known| known.forgotten == Forgotten::No);
+        let Some(known) = known else { return Ok(Stay::Never) };
+        if known.membership == Membership::Join {
+            return Ok(Stay::Lasting);
+        }
+        let kind = StateEventType::RoomMember;
+        let mut event = self.event(known.event).await?;
+        for _ in 0..MAX_LOOKED_AT {
+            let root = event.record.state_before;
+            let Some(before) = self.state_at(room, root, &kind, user.as_str()).await? else {
+                break;
+            };
+            if membership::of(&before.pdu) == Some(Membership::Join) {
+                let index = self.store().event_index(&event.pdu.event_id).await?;
+                let index =
+                    index.ok_or_else(|| RoomError::Damaged("event not found".to_owned()))?;
+                return Ok(Stay::Ended(event, index.position));
+            }
+            event = before;
+        }
+        Ok(Stay::Never)
+    }
+}
