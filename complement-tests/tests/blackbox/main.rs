@@ -52,6 +52,7 @@ mod send;
 mod server_administration;
 mod server_notices;
 mod settings;
+mod sliding_sync;
 mod spaces;
 mod state;
 mod state_after;

@@ -22,6 +22,7 @@ pub mod rooms;
 pub mod search;
 pub mod server_administration;
 pub mod sessions;
+pub mod sliding_sync;
 pub mod sync;
 pub mod tags;
 pub mod third_party;

@@ -5,6 +5,7 @@ mod delayed_events;
 mod request;
 mod rooms;
 mod search;
+mod sliding_sync;
 mod sync;
 mod thread_subscriptions;
 

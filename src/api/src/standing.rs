@@ -95,6 +95,7 @@ where
         || same::<R, membership::get_member_events::v3::Request>()
         || same::<R, peeking::get_current_state::v3::Request>()
         || same::<R, sync::sync_events::v3::Request>()
+        || same::<R, sync::sync_events::v5::Request>()
         || same::<R, peeking::listen_to_new_events::v3::Request>()
         || same::<R, authenticated_media::get_content::v1::Request>()
         || same::<R, authenticated_media::get_content_as_filename::v1::Request>()

@@ -47,6 +47,14 @@ impl Rooms {
     }
 }
 
+impl Rooms {
+    /// The rooms that a space names as its children now.
+    pub async fn children_of(&self, space: RoomNumber) -> Result<Vec<OwnedRoomId>, RoomError> {
+        let linked = self.linked_rooms(space, SpaceLink::Child).await?;
+        Ok(linked.into_iter().map(|linked| linked.room_id).collect())
+    }
+}
+
 impl Linked {
     fn place(&self) -> Place<'_> {
         Place {

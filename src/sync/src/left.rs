@@ -83,7 +83,7 @@ impl Reader<'_> {
     }
 
     /// Whether the reader was in the room right before an event of it.
-    async fn was_in_before(&self, event: &StoredEvent) -> Result<bool, RoomError> {
+    pub(crate) async fn was_in_before(&self, event: &StoredEvent) -> Result<bool, RoomError> {
         let (record, user) = (&event.record, self.request.user_id.as_str());
         let kind = StateEventType::RoomMember;
         let member =

@@ -22,6 +22,7 @@ mod other_state;
 mod presence;
 mod reader;
 mod relation_filter;
+mod sliding;
 mod state;
 mod stored_filters;
 mod summary;
@@ -40,6 +41,7 @@ use crate::feed::Feed;
 use crate::lazy_members::SentMembers;
 use crate::memberships::Memberships;
 use crate::other_state::OtherStates;
+use crate::sliding::Sliding;
 use crate::stored_filters::StoredFilters;
 use crate::unread::Counter;
 use crate::waiters::Waiters;
@@ -48,6 +50,10 @@ pub use filter::EventFilter;
 pub use notifications::{Notification, Notifications, NotificationsWanted, Only};
 pub use old_sync::{Archived, EventStream, RoomSnapshot, Snapshot};
 pub use relation_filter::RelationFilter;
+pub use sliding::{
+    Hero, List, ListAnswer, ListFilters, RequiredState, RoomAnswer, RoomConfig, SlidingAnswer,
+    SlidingError, SlidingRequest, SlidingToken, Wanted,
+};
 pub use token::{Epoch, InvalidToken, MemoryPosition, SyncToken};
 pub use v2::{Extent, Place, SyncRequest};
 
@@ -66,6 +72,7 @@ struct Inner {
     other_states: OtherStates,
     unread: Counter,
     filters: StoredFilters,
+    sliding: Sliding,
 }
 
 /// Why a reader was not told what is new.
@@ -105,6 +112,7 @@ impl Sync {
             other_states: OtherStates::new(),
             unread: Counter::new(),
             filters: StoredFilters::new(),
+            sliding: Sliding::new(),
         }))
     }
 

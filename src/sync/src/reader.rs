@@ -9,7 +9,7 @@ use ruma::api::client::filter::{EventFormat, LazyLoadOptions};
 use ruma::api::client::sync::sync_events::v3::{Response, RoomAccountData};
 use ruma::events::TimelineEventType;
 use ruma::serde::Raw;
-use ruma::{OwnedRoomId, RoomId, UInt};
+use ruma::{OwnedRoomId, RoomId, UInt, UserId};
 use serde_json::value::RawValue;
 use store::{
     AccountData, EventNumber, Forgotten, Membership, RoomMembership, RoomNumber, StoreError,
@@ -40,13 +40,13 @@ pub(crate) struct Reader<'a> {
     /// Included.
     pub(crate) until: StreamPosition,
     /// Whose messages, invitations and doings the reader does not want: asked for when there is something to tell.
-    rules: OnceCell<Arc<Rules>>,
+    pub(crate) rules: OnceCell<Arc<Rules>>,
     /// What changed of the account data of rooms; of an initial answer, all of it.
     pub(crate) account_data: HashMap<RoomNumber, Vec<AccountData>>,
     /// Included, of what lives in memory.
     pub(crate) memory: MemoryPosition,
     /// Which parts of events are wanted; `None`: all.
-    fields: Option<EventFields>,
+    pub(crate) fields: Option<EventFields>,
 }
 
 /// A room in which something may be new.
@@ -125,23 +125,16 @@ impl<'a> Reader<'a> {
             match entry.room {
                 Some(room) => self.account_data.entry(room).or_default().push(entry),
                 None if is_wanted && covers_kind(filter, &entry.kind) => {
-                    events.push(ephemeral::event(&entry.kind, self.content_of(&entry)?)?);
+                    events.push(ephemeral::event(
+                        &entry.kind,
+                        self.sync.content_of(&entry, self.request.user_id)?,
+                    )?);
                 }
                 None => {}
             }
         }
         keep_last(events, filter.limit);
         Ok(())
-    }
-
-    /// The content of the account's data; push rules with the server's rules of today.
-    fn content_of(&self, entry: &AccountData) -> Result<Box<RawValue>, SyncError> {
-        if entry.kind != push::PUSH_RULES {
-            return Ok(entry.content.clone());
-        }
-        let legacy_mentions = self.sync.0.rooms.settings().legacy_mentions;
-        let rules = push::rules_in(Some(&entry.content), self.request.user_id, legacy_mentions)?;
-        Ok(push::content_of(&rules)?)
     }
 
     async fn add_rooms(
@@ -242,7 +235,7 @@ impl<'a> Reader<'a> {
         self.sync.0.rooms.typing().is_news(room, seen)
     }
 
-    async fn room_id(&self, room: RoomNumber) -> Result<OwnedRoomId, SyncError> {
+    pub(crate) async fn room_id(&self, room: RoomNumber) -> Result<OwnedRoomId, SyncError> {
         let room_id = self.sync.0.rooms.store().room_id(room).await?;
         Ok(room_id.ok_or_else(|| RoomError::Damaged(format!("room {room} has no id")))?)
     }
@@ -305,6 +298,21 @@ impl<'a> Reader<'a> {
             None => event,
         };
         Ok(Raw::from_json(event))
+    }
+}
+
+impl Sync {
+    /// The content of an account's data; push rules with the server's rules of today.
+    pub(crate) fn content_of(
+        &self,
+        entry: &AccountData,
+        user: &UserId,
+    ) -> Result<Box<RawValue>, serde_json::Error> {
+        if entry.kind != push::PUSH_RULES {
+            return Ok(entry.content.clone());
+        }
+        let legacy_mentions = self.0.rooms.settings().legacy_mentions;
+        push::content_of(&push::rules_in(Some(&entry.content), user, legacy_mentions)?)
     }
 }
 

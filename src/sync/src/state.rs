@@ -145,7 +145,7 @@ async fn stand_in(
 }
 
 /// The state right after the last event of a stretch.
-async fn root_at_end(rooms: &Rooms, stretch: Stretch) -> Result<StateRoot, RoomError> {
+pub(crate) async fn root_at_end(rooms: &Rooms, stretch: Stretch) -> Result<StateRoot, RoomError> {
     let whole = Stretch { after: TimelinePosition::MIN, ..stretch };
     match timeline::last(rooms, whole).await? {
         Some(last) => rooms.state_after(&last).await,

@@ -100,6 +100,7 @@ impl Services {
         all = client::receipts::endpoints(all, &self.rooms);
         all = client::typing::endpoints(all, &self.rooms);
         all = client::sync::endpoints(all, &self.sync, shutdown);
+        all = client::sliding_sync::endpoints(all, &self.sync, shutdown);
         all = client::old_sync::endpoints(all, &self.rooms, &self.sync, shutdown);
         all
     }

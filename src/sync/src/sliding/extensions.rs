@@ -1,0 +1,286 @@
+//! What there is to know beside rooms' events. Spec: MSC4186, "Extensions", and MSC3959, MSC3960, MSC3961 and MSC3885.
+
+use std::collections::HashMap;
+
+use ruma::api::client::sync::sync_events::v5::request::ExtensionRoomConfig;
+use ruma::api::client::sync::sync_events::v5::response::ToDevice;
+use ruma::events::AnySyncEphemeralRoomEvent;
+use ruma::serde::Raw;
+use ruma::{OwnedEventId, OwnedRoomId, UserId};
+use store::{AccountData, Membership, RoomNumber, StoredReceipt, StreamPosition};
+
+use super::Look;
+use super::answer::SlidingAnswer;
+use super::connections::{Changes, RoomAccountData, SentRoom};
+use super::lists::{Relevance, Relevant};
+use crate::{SyncError, ephemeral};
+
+/// For which rooms an extension is wanted. Where lists or rooms are not named, all are meant.
+#[derive(Clone, Copy)]
+struct Scope<'a> {
+    lists: Option<&'a [String]>,
+    rooms: Option<&'a [ExtensionRoomConfig]>,
+}
+
+impl Scope<'_> {
+    fn covers(self, room: &Extended<'_>) -> bool {
+        let Extended { id, relevant, is_subscribed } = room;
+        let in_lists = match self.lists {
+            None => !relevant.lists.is_empty(),
+            Some(lists) => lists.iter().any(|list| {
+                (list == "*" && !relevant.lists.is_empty()) || relevant.lists.contains(list)
+            }),
+        };
+        let by_room = match self.rooms {
+            None => *is_subscribed,
+            Some(rooms) => rooms.iter().any(|room| match room {
+                ExtensionRoomConfig::AllSubscribed => *is_subscribed,
+                ExtensionRoomConfig::Room(room) => room == id,
+                // ruma may learn of other ways to name rooms.
+                _ => false,
+            }),
+        };
+        in_lists || by_room
+    }
+}
+
+/// A room for which an extension is wanted.
+struct Extended<'a> {
+    id: OwnedRoomId,
+    relevant: &'a Relevant,
+    /// Whether it is wanted by its ID.
+    is_subscribed: bool,
+}
+
+impl Extended<'_> {
+    fn number(&self) -> RoomNumber {
+        self.relevant.membership.room
+    }
+}
+
+impl Look<'_> {
+    pub(super) async fn add_extensions(
+        &self,
+        relevance: &Relevance,
+        answer: &mut SlidingAnswer,
+        changes: &mut Changes,
+    ) -> Result<(), SyncError> {
+        let wanted = &self.request.wanted.extensions;
+        if wanted.to_device.enabled == Some(true) {
+            // There are no messages to devices yet. What comes later comes after this position.
+            let mut messages = ToDevice::default();
+            messages.next_batch = self.until.to_string();
+            answer.extensions.to_device = Some(messages);
+        }
+        if wanted.account_data.enabled == Some(true) {
+            let (lists, rooms) = (&wanted.account_data.lists, &wanted.account_data.rooms);
+            let rooms = self.rooms_in(relevance, (lists.as_deref(), rooms.as_deref())).await?;
+            self.add_account_data(&rooms, answer, changes).await?;
+        }
+        if wanted.receipts.enabled == Some(true) {
+            let (lists, rooms) = (&wanted.receipts.lists, &wanted.receipts.rooms);
+            let rooms = self.rooms_in(relevance, (lists.as_deref(), rooms.as_deref())).await?;
+            self.add_receipts(&rooms, answer, changes).await?;
+        }
+        if wanted.typing.enabled == Some(true) {
+            let (lists, rooms) = (&wanted.typing.lists, &wanted.typing.rooms);
+            let rooms = self.rooms_in(relevance, (lists.as_deref(), rooms.as_deref())).await?;
+            self.add_typing(&rooms, answer, changes)?;
+        }
+        Ok(())
+    }
+
+    /// The rooms for which an extension is wanted.
+    async fn rooms_in<'a>(
+        &self,
+        relevance: &'a Relevance,
+        (lists, rooms): (Option<&[String]>, Option<&[ExtensionRoomConfig]>),
+    ) -> Result<Vec<Extended<'a>>, SyncError> {
+        let scope = Scope { lists, rooms };
+        let mut found = Vec::new();
+        for relevant in relevance.rooms.values() {
+            let id = self.reader(None).room_id(relevant.membership.room).await?;
+            let is_subscribed = self.request.wanted.room_subscriptions.contains_key(&id);
+            let room = Extended { id, relevant, is_subscribed };
+            if scope.covers(&room) {
+                found.push(room);
+            }
+        }
+        Ok(found)
+    }
+
+    /// What the client has of a room, with what is changed in this answer.
+    fn known<'b>(&'b self, changes: &'b Changes, room: RoomNumber) -> Option<&'b SentRoom> {
+        match changes.rooms.get(&room) {
+            Some(sent) => sent.as_ref(),
+            None => self.state.rooms.get(&room),
+        }
+    }
+
+    /// Changes what the client has of a room.
+    fn change(&self, changes: &mut Changes, room: RoomNumber, change: impl FnOnce(&mut SentRoom)) {
+        let sent =
+            changes.rooms.entry(room).or_insert_with(|| self.state.rooms.get(&room).cloned());
+        if let Some(sent) = sent {
+            change(sent);
+        }
+    }
+
+    /// The account's data that changed, and that of the rooms. Of a room that was out of sight when its data changed,
+    /// all of it is told when it comes back.
+    async fn add_account_data(
+        &self,
+        rooms: &[Extended<'_>],
+        answer: &mut SlidingAnswer,
+        changes: &mut Changes,
+    ) -> Result<(), SyncError> {
+        let inner = &self.sync.0;
+        let store = inner.rooms.store();
+        let changed = match self.state.account_data {
+            None => {
+                let all = store.all_account_data(self.user).await?;
+                changes.account_data = Some(self.until);
+                all.into_iter().filter(|entry| entry.room.is_none()).collect()
+            }
+            Some(since) if inner.feed.heads.user(self.user).account_data > since => {
+                changes.account_data = Some(self.until);
+                store.account_data_since(self.user, since, self.until).await?
+            }
+            Some(_) => Vec::new(),
+        };
+        let mut of_rooms: HashMap<RoomNumber, Vec<AccountData>> = HashMap::new();
+        for entry in changed {
+            if let Some(room) = entry.room {
+                of_rooms.entry(room).or_default().push(entry);
+                continue;
+            }
+            let content = self.sync.content_of(&entry, self.request.user_id)?;
+            let event = ephemeral::event(&entry.kind, content)?;
+            answer.extensions.account_data.global.push(event);
+        }
+        for room in rooms {
+            let number = room.number();
+            let changed = of_rooms.remove(&number).unwrap_or_default();
+            let is_told = self.known(changes, number).map(|sent| sent.account_data);
+            let entries = match is_told {
+                Some(RoomAccountData::Stale) => {
+                    self.change(changes, number, |sent| sent.account_data = RoomAccountData::Told);
+                    store.room_account_data(self.user, number).await?
+                }
+                _ => changed,
+            };
+            if entries.is_empty() {
+                continue;
+            }
+            let mut events = Vec::with_capacity(entries.len());
+            for entry in &entries {
+                events.push(ephemeral::event(&entry.kind, &entry.content)?);
+            }
+            answer.extensions.account_data.rooms.insert(room.id.clone(), events);
+        }
+        for room in of_rooms.into_keys() {
+            if self
+                .known(changes, room)
+                .is_some_and(|sent| sent.account_data == RoomAccountData::Told)
+            {
+                self.change(changes, room, |sent| sent.account_data = RoomAccountData::Stale);
+            }
+        }
+        Ok(())
+    }
+
+    /// The receipts that moved. Of a room that the client sees for the first time, the reader's own and those at the
+    /// events of the timeline.
+    async fn add_receipts(
+        &self,
+        rooms: &[Extended<'_>],
+        answer: &mut SlidingAnswer,
+        changes: &mut Changes,
+    ) -> Result<(), SyncError> {
+        let inner = &self.sync.0;
+        let store = inner.rooms.store();
+        let heads = inner.feed.heads.rooms(rooms.iter().map(Extended::number));
+        for (room, heads) in rooms.iter().zip(heads) {
+            if room.relevant.membership.membership != Membership::Join {
+                continue;
+            }
+            let number = room.number();
+            let told = self.known(changes, number).and_then(|sent| sent.receipts);
+            let receipts = match told {
+                Some(told) if heads.receipts <= told => continue,
+                Some(told) => store.receipts_since(number, told, self.until).await?,
+                None => self.first_receipts(room, answer).await?,
+            };
+            self.change(changes, number, |sent| sent.receipts = Some(self.until));
+            if let Some(event) = self.receipt_event(receipts).await? {
+                answer.extensions.receipts.rooms.insert(room.id.clone(), event.cast_unchecked());
+            }
+        }
+        Ok(())
+    }
+
+    /// The reader's own receipts, and those at the events of a timeline that is in the answer.
+    async fn first_receipts(
+        &self,
+        room: &Extended<'_>,
+        answer: &SlidingAnswer,
+    ) -> Result<Vec<StoredReceipt>, SyncError> {
+        let store = self.sync.0.rooms.store();
+        let timeline = answer.rooms.get(&room.id).map_or(&[][..], |room| &room.timeline);
+        let events: Vec<OwnedEventId> = timeline
+            .iter()
+            .filter_map(|event| event.get_field("event_id").ok().flatten())
+            .collect();
+        let mut receipts = Vec::new();
+        if let Some(first) = events.first()
+            && let Some(index) = store.event_index(first).await?
+        {
+            // No receipt is older than its event.
+            let since = StreamPosition(index.position.stream_position().0.saturating_sub(1));
+            let moved = store.receipts_since(room.number(), since, self.until).await?;
+            let at_timeline = |stored: &StoredReceipt| events.contains(&stored.receipt.event_id);
+            receipts.extend(moved.into_iter().filter(at_timeline));
+        }
+        for own in store.user_receipts(room.number(), self.user).await? {
+            if own.moved <= self.until && !receipts.contains(&own) {
+                receipts.push(own);
+            }
+        }
+        Ok(receipts)
+    }
+
+    /// One event with all of some receipts. Where a reader has several at one event, the one of no thread says most.
+    async fn receipt_event(
+        &self,
+        mut receipts: Vec<StoredReceipt>,
+    ) -> Result<Option<Raw<AnySyncEphemeralRoomEvent>>, SyncError> {
+        receipts.sort_by_key(|stored| stored.receipt.thread.as_str().is_some());
+        let store = self.sync.0.rooms.store();
+        let shown = |user: &UserId| !self.rules.ignores(user);
+        Ok(ephemeral::receipts(store, self.user, &receipts, shown).await?.into_iter().next())
+    }
+
+    /// Who types where that changed.
+    fn add_typing(
+        &self,
+        rooms: &[Extended<'_>],
+        answer: &mut SlidingAnswer,
+        changes: &mut Changes,
+    ) -> Result<(), SyncError> {
+        let typing = self.sync.0.rooms.typing();
+        for room in rooms {
+            let number = room.number();
+            let Some(sent) = self.known(changes, number) else { continue };
+            let is_joined = room.relevant.membership.membership == Membership::Join;
+            if !is_joined || !typing.is_news(number, sent.typing) {
+                continue;
+            }
+            self.change(changes, number, |sent| sent.typing = Some(self.memory.typing));
+            let mut users = typing.users(number);
+            users.retain(|user| !self.rules.ignores(user));
+            let event = ephemeral::typing(&users)?.cast_unchecked();
+            answer.extensions.typing.rooms.insert(room.id.clone(), event);
+        }
+        Ok(())
+    }
+}
