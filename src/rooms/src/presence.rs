@@ -192,6 +192,16 @@ impl Presence {
         self.lock().changes(since, until)
     }
 
+    /// What is to be told up to `until` of some users, the latest first.
+    pub fn changes_of(&self, users: &[UserNumber], until: PresencePosition) -> Vec<Change> {
+        self.lock().changes_of(users, until)
+    }
+
+    /// Of how many users there is something to tell.
+    pub fn remembered(&self) -> usize {
+        self.lock().len()
+    }
+
     /// A user's presence now.
     pub fn of(&self, user: UserNumber, now: Instant) -> Seen {
         self.lock().of(user, now)

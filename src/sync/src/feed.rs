@@ -20,6 +20,9 @@ pub(crate) struct Feed {
     /// To be seen by readers, who are not woken yet.
     published: Mutex<News>,
     arrived: Notify,
+    /// Whose presence changed. It comes more often than all else and concerns more, so nothing else waits behind it.
+    presence: Mutex<HashSet<UserNumber>>,
+    presence_arrived: Notify,
 }
 
 /// Where something new is.
@@ -29,8 +32,6 @@ pub(crate) struct News {
     pub(crate) users: HashSet<UserNumber>,
     /// Whose membership in which room changed.
     pub(crate) memberships: HashSet<(RoomNumber, UserNumber)>,
-    /// Whose presence changed.
-    pub(crate) presence: HashSet<UserNumber>,
 }
 
 impl News {
@@ -53,14 +54,11 @@ impl News {
     }
 
     fn is_empty(&self) -> bool {
-        self.rooms.is_empty()
-            && self.users.is_empty()
-            && self.memberships.is_empty()
-            && self.presence.is_empty()
+        self.rooms.is_empty() && self.users.is_empty() && self.memberships.is_empty()
     }
 }
 
-fn lock(news: &Mutex<News>) -> std::sync::MutexGuard<'_, News> {
+fn lock<T>(news: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     news.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -71,6 +69,8 @@ impl Feed {
             committed: Mutex::default(),
             published: Mutex::default(),
             arrived: Notify::new(),
+            presence: Mutex::default(),
+            presence_arrived: Notify::new(),
         }
     }
 
@@ -82,6 +82,19 @@ impl Feed {
                 return news;
             }
             self.arrived.notified().await;
+        }
+    }
+}
+
+impl Feed {
+    /// Waits until somebody's presence changes, and takes all whose did.
+    pub(crate) async fn presence_news(&self) -> HashSet<UserNumber> {
+        loop {
+            let users = std::mem::take(&mut *lock(&self.presence));
+            if !users.is_empty() {
+                return users;
+            }
+            self.presence_arrived.notified().await;
         }
     }
 }
@@ -118,8 +131,8 @@ impl TypingObserver for Feed {
 
 impl PresenceObserver for Feed {
     fn presence_changed(&self, user: UserNumber) {
-        lock(&self.published).presence.insert(user);
-        self.arrived.notify_one();
+        lock(&self.presence).insert(user);
+        self.presence_arrived.notify_one();
     }
 }
 

@@ -120,7 +120,8 @@ impl Sync {
     /// runs until it is dropped.
     pub async fn run(&self) {
         let rooms = &self.0.rooms;
-        tokio::join!(self.wake(), rooms.typing().run(), rooms.presence().run());
+        let (typing, presence) = (rooms.typing().run(), rooms.presence().run());
+        tokio::join!(self.wake(), self.wake_for_presence(), typing, presence);
     }
 
     async fn wake(&self) {
@@ -133,8 +134,15 @@ impl Sync {
             for (room, user) in news.memberships {
                 log_failure(self.introduce(room, user).await);
             }
-            for user in news.presence {
+        }
+    }
+
+    async fn wake_for_presence(&self) {
+        loop {
+            for user in self.0.feed.presence_news().await {
                 log_failure(self.wake_who_shares(user).await);
+                // Each looks at all who wait; what is more urgent gets its turn.
+                tokio::task::yield_now().await;
             }
         }
     }

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rooms::presence::{PresenceState, Seen, Status, share_a_room};
+use rooms::presence::{Change, PresenceState, Seen, Status, share_a_room};
 use ruma::UserId;
 use ruma::api::client::sync::sync_events::v3::Response;
 use ruma::events::presence::PresenceEvent;
@@ -13,10 +13,10 @@ use serde::Serialize;
 use serde_json::value::to_raw_value;
 use store::{Membership, RoomNumber, UserNumber};
 
-use crate::SyncError;
 use crate::filter::{covers_kind, covers_sender};
 use crate::memberships::UserRooms;
 use crate::reader::Reader;
+use crate::{Inner, SyncError};
 
 const KIND: &str = "m.presence";
 
@@ -59,7 +59,8 @@ pub(crate) fn event(sender: &UserId, seen: &Seen) -> Result<Raw<PresenceEvent>, 
 
 impl Reader<'_> {
     /// Adds the presence of those the reader shares a room with: what changed, and all of those in rooms that are
-    /// new to the reader. The cost follows how many users' presence changed, on the whole server.
+    /// new to the reader. The cost follows how many users' presence changed on the whole server, and for rooms that are new
+    /// how many are in them, or how many users are remembered, whichever is less.
     pub(crate) async fn add_presence(
         &self,
         rooms: &UserRooms,
@@ -72,10 +73,9 @@ impl Reader<'_> {
         let presence = self.sync.0.rooms.presence();
         let since = self.seen_in_memory().map(|seen| seen.presence);
         let new_rooms = self.new_rooms(rooms);
-        let after = since.filter(|_| new_rooms.is_empty());
         let limit = filter.limit.and_then(|limit| usize::try_from(limit).ok());
         let limit = limit.unwrap_or(usize::MAX);
-        for change in presence.changes(after, self.memory.presence) {
+        for change in self.presence_to_look_at(rooms, &new_rooms).await? {
             let user = change.user;
             if response.presence.events.len() >= limit {
                 break;
@@ -100,6 +100,48 @@ impl Reader<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The users among whom those are that the reader is to be told of, and maybe others; the latest change first.
+    async fn presence_to_look_at(
+        &self,
+        rooms: &UserRooms,
+        new_rooms: &HashSet<RoomNumber>,
+    ) -> Result<Vec<Change>, SyncError> {
+        let (presence, until) = (self.sync.0.rooms.presence(), self.memory.presence);
+        let since = self.seen_in_memory().map(|seen| seen.presence);
+        if since.is_some() && new_rooms.is_empty() {
+            return Ok(presence.changes(since, until));
+        }
+        let joined = rooms.rooms.iter().filter(|known| known.membership == Membership::Join);
+        let is_asked = |room: &RoomNumber| since.is_none() || new_rooms.contains(room);
+        let asked = joined.map(|known| known.room).filter(is_asked);
+        let Some(mut users) = self.members_of(asked, presence.remembered()).await? else {
+            return Ok(presence.changes(None, until));
+        };
+        users.insert(self.user);
+        if since.is_some() {
+            users.extend(presence.changes(since, until).iter().map(|change| change.user));
+        }
+        let users: Vec<_> = users.into_iter().collect();
+        Ok(presence.changes_of(&users, until))
+    }
+
+    /// Who is in some rooms; `None` when one has more than `most` members, or all together have.
+    async fn members_of(
+        &self,
+        rooms: impl Iterator<Item = RoomNumber>,
+        most: usize,
+    ) -> Result<Option<HashSet<UserNumber>>, SyncError> {
+        let Inner { memberships, feed, rooms: service, .. } = &*self.sync.0;
+        let (mut users, mut left) = (HashSet::new(), most);
+        for room in rooms {
+            let members = memberships.of_room(service.store(), &feed.heads, room, left).await?;
+            let Some(members) = members else { return Ok(None) };
+            left -= members.users().len();
+            users.extend(members.users());
+        }
+        Ok(Some(users))
     }
 
     /// The rooms that the reader joined after `since`; of a first answer none, because it tells of all users.

@@ -1,5 +1,6 @@
 //! Of whom readers are to be told, in the order in which it came about.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::time::{Duration, Instant};
@@ -137,6 +138,23 @@ impl State {
         changes.rev().filter_map(|(_, user)| self.change_of(*user)).collect()
     }
 
+    /// Of how many users there is something to tell.
+    pub(super) fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    /// What is to be told up to `until` of some users, the latest first.
+    pub(super) fn changes_of(&self, users: &[UserNumber], until: PresencePosition) -> Vec<Change> {
+        let known = users.iter().filter_map(|user| self.change_of(*user));
+        let mut changes: Vec<_> = known
+            .filter(|change| {
+                PresencePosition::default() < change.position && change.position <= until
+            })
+            .collect();
+        changes.sort_unstable_by_key(|change| Reverse(change.position));
+        changes
+    }
+
     /// What is to be told of a user; `None` when nothing is.
     fn change_of(&self, user: UserNumber) -> Option<Change> {
         let entry = self.users.get(&user)?;
@@ -253,6 +271,18 @@ mod tests {
         let introduced = state.changes(Some(until), state.position());
         assert_eq!(users(&introduced), [BO]);
         assert!(introduced[0].changed < until, "they did not change");
+    }
+
+    #[test]
+    fn what_is_to_be_told_of_some_users_is_the_same_as_of_all() {
+        let (mut state, now) = (State::default(), Instant::now());
+        set(&mut state, ADA, Online, now);
+        set(&mut state, BO, Online, now);
+        let until = state.position();
+        assert_eq!(state.changes_of(&[ADA, BO, UserNumber(3)], until), state.changes(None, until));
+        assert_eq!(users(&state.changes_of(&[ADA], until)), [ADA]);
+        set(&mut state, ADA, Unavailable, now);
+        assert!(state.changes_of(&[ADA], until).is_empty(), "they changed again");
     }
 
     #[test]
