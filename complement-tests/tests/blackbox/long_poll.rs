@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use complement_tests::{Client, Homeserver, Server, event_ids, room_path, timeline};
+use complement_tests::{Client, Homeserver, Server, encoded, event_ids, room_path, timeline};
 use serde_json::{Value, json};
 
 async fn kitchen() -> (Client, Client, String) {
@@ -153,4 +153,133 @@ async fn what_others_do_elsewhere_does_not_wake_who_waits() {
     ada.say(&room, "tea").await;
     let (sync, _) = waiting.await.unwrap();
     assert!(sync["rooms"]["join"].get(&attic).is_none(), "{sync}");
+}
+
+/// Has `client` wait, then lets something happen; gives what it is answered, which must come soon.
+async fn woken_by(client: &Client, change: impl Future<Output = ()>) -> Value {
+    let waiting = wait(client, &client.sync().await);
+    until_it_waits().await;
+    change.await;
+    let happened = Instant::now();
+    let (sync, came) = waiting.await.expect("who waits does not panic");
+    assert!(came.saturating_duration_since(happened) < soon(), "{:?}: {sync}", came - happened);
+    sync
+}
+
+#[tokio::test]
+async fn state_redactions_and_names_wake_who_waits() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "tea").await;
+    let state = async {
+        ada.set_state(&room, "m.room.topic", "", &json!({ "topic": "tea" })).await;
+    };
+    let sync = woken_by(&bo, state).await;
+    assert_eq!(timeline(&sync, &room)[0]["type"], "m.room.topic");
+    let redaction = async {
+        ada.redact(&room, &message).await;
+    };
+    let sync = woken_by(&bo, redaction).await;
+    assert_eq!(timeline(&sync, &room)[0]["type"], "m.room.redaction");
+    let path = format!("/_matrix/client/v3/profile/{}/displayname", encoded(&ada.user_id));
+    let name = async {
+        ada.put(&path, &json!({ "displayname": "Ada the cook" })).await.expect_ok();
+    };
+    let sync = woken_by(&bo, name).await;
+    assert_eq!(timeline(&sync, &room)[0]["content"]["displayname"], "Ada the cook");
+}
+
+#[tokio::test]
+async fn ones_own_doings_elsewhere_wake_who_waits() {
+    let (ada, bo, room) = kitchen().await;
+    let phone = bo.log_in().await;
+    let message = ada.say(&room, "tea").await;
+    let user = format!("/_matrix/client/v3/user/{}", encoded(&bo.user_id));
+    let tag = format!("{user}/rooms/{}/tags/m.favourite", encoded(&room));
+    let unread = format!("{user}/rooms/{}/account_data/m.marked_unread", encoded(&room));
+    let rule = format!("/_matrix/client/v3/pushrules/global/room/{}", encoded(&room));
+    for (path, body, kind) in [
+        (&tag, json!({ "order": 0.5 }), "m.tag"),
+        (&unread, json!({ "unread": true }), "m.marked_unread"),
+        (&rule, json!({ "actions": [] }), "m.push_rules"),
+    ] {
+        let change = async {
+            phone.put(path, &body).await.expect_ok();
+        };
+        let sync = woken_by(&bo, change).await;
+        assert!(sync.to_string().contains(kind), "{kind}: {sync}");
+    }
+    let receipt = room_path(&room, &format!("receipt/m.read.private/{}", encoded(&message)));
+    let read = async {
+        phone.post(&receipt, &json!({})).await.expect_ok();
+    };
+    let sync = woken_by(&bo, read).await;
+    assert_eq!(sync["rooms"]["join"][&room]["unread_notifications"]["notification_count"], 0);
+    let departure = async {
+        phone.leave(&room).await;
+    };
+    let sync = woken_by(&bo, departure).await;
+    assert!(sync["rooms"]["leave"][&room].is_object(), "{sync}");
+}
+
+#[tokio::test]
+async fn being_thrown_out_and_taking_an_invitation_back_wake_who_waits() {
+    let (ada, bo, room) = kitchen().await;
+    let attic = ada.create_room().await;
+    ada.invite(&attic, &bo).await;
+    for room in [&room, &attic] {
+        let kick = async {
+            let body = json!({ "user_id": bo.user_id });
+            ada.post(&room_path(room, "kick"), &body).await.expect_ok();
+        };
+        let sync = woken_by(&bo, kick).await;
+        assert!(sync["rooms"]["leave"][room].is_object(), "{sync}");
+    }
+}
+
+#[tokio::test]
+async fn knocking_elsewhere_wakes_who_waits_and_shows_what_the_room_is() {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let phone = bo.log_in().await;
+    let room = ada
+        .create_room_with(&json!({
+            "name": "Kitchen",
+            "initial_state": [{ "type": "m.room.join_rules", "content": { "join_rule": "knock" } }],
+        }))
+        .await;
+    let knock = async {
+        let path = format!("/_matrix/client/v3/knock/{}", encoded(&room));
+        phone.post(&path, &json!({})).await.expect_ok();
+    };
+    let woken = woken_by(&bo, knock).await;
+    for sync in [woken, bo.sync().await] {
+        let events = sync["rooms"]["knock"][&room]["knock_state"]["events"].as_array();
+        let events = events.unwrap_or_else(|| panic!("no knock in {sync}"));
+        let find = |kind: &str, key: &str| {
+            events.iter().find(|event| event["type"] == kind && event["state_key"] == key)
+        };
+        assert_eq!(find("m.room.name", "").expect("a name")["content"]["name"], "Kitchen");
+        let own = find("m.room.member", &bo.user_id).expect("the knock itself");
+        assert_eq!(own["content"]["membership"], "knock");
+        assert!(sync["rooms"]["join"].get(&room).is_none(), "{sync}");
+    }
+    let refusal = async {
+        let body = json!({ "user_id": bo.user_id });
+        ada.post(&room_path(&room, "kick"), &body).await.expect_ok();
+    };
+    let sync = woken_by(&bo, refusal).await;
+    assert!(sync["rooms"]["leave"][&room].is_object(), "{sync}");
+    assert!(sync["rooms"]["knock"].get(&room).is_none(), "{sync}");
+}
+
+#[tokio::test]
+async fn the_presence_of_others_wakes_who_waits() {
+    let (ada, bo, _) = kitchen().await;
+    let path = format!("/_matrix/client/v3/presence/{}/status", encoded(&ada.user_id));
+    let change = async {
+        let body = json!({ "presence": "online", "status_msg": "at tea" });
+        ada.put(&path, &body).await.expect_ok();
+    };
+    let sync = woken_by(&bo, change).await;
+    assert!(sync["presence"].to_string().contains("at tea"), "{sync}");
 }

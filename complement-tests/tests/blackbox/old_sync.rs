@@ -99,8 +99,11 @@ async fn the_stream_has_invitations() {
 #[tokio::test]
 async fn a_place_that_is_none_is_refused() {
     let ada = Server::start().await.register("ada").await;
-    let answer = ada.get(&format!("{BASE}/events?from=nonsense&timeout=0")).await;
-    assert_eq!(answer.status, 400, "{}", answer.text);
+    let room = shop_window(&ada).await;
+    for query in ["from=nonsense".to_owned(), format!("from=nonsense&room_id={}", encoded(&room))] {
+        let answer = ada.get(&format!("{BASE}/events?timeout=0&{query}")).await;
+        assert_eq!(answer.status, 400, "{}", answer.text);
+    }
 }
 
 /// Spec: "Room previews": a room whose history is readable by the world is seen without joining it.
@@ -229,5 +232,15 @@ async fn an_event_is_found_without_its_room() {
     assert_eq!(answer.status, 404, "{}", answer.text);
     if !synapse_departs_from("Standard error response: JSON with errcode and error") {
         answer.expect_error(404, "M_NOT_FOUND");
+    }
+}
+
+#[tokio::test]
+async fn the_endpoints_of_old_need_an_access_token() {
+    let stranger = Server::start().await.stranger();
+    for path in
+        ["events", "initialSync", "events/$nothing", "rooms/!nothing:hearth.test/initialSync"]
+    {
+        stranger.get(&format!("{BASE}/{path}")).await.expect_error(401, "M_MISSING_TOKEN");
     }
 }

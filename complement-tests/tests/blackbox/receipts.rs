@@ -394,3 +394,72 @@ async fn read_markers_of_another_room_or_from_outside_are_refused() {
     let markers = json!({ "m.fully_read": 5 });
     bo.post(&room_path(&room, "read_markers"), &markers).await.expect_error(400, "M_BAD_JSON");
 }
+
+/// Spec: "Threaded read receipts": a threaded receipt reads its thread alone, an unthreaded one all up to its event.
+#[tokio::test]
+async fn a_threaded_receipt_clears_its_thread_and_an_unthreaded_one_all() {
+    let (ada, bo, room) = kitchen().await;
+    let opener = ada.say(&room, "tea?").await;
+    let content = json!({
+        "msgtype": "m.text", "body": "anyone",
+        "m.relates_to": { "rel_type": "m.thread", "event_id": opener },
+    });
+    let reply = ada.send(&room, "m.room.message", &content).await;
+    let last = ada.say(&room, "cake?").await;
+    let filter = json!({ "room": { "timeline": { "unread_thread_notifications": true } } });
+    let filter = filter.to_string();
+    let look = async || {
+        let sync = bo.sync_with(&[("filter", &filter), ("timeout", "0")]).await;
+        let threads = &sync["rooms"]["join"][&room]["unread_thread_notifications"];
+        let in_thread = threads[&opener]["notification_count"].as_u64().unwrap_or_default();
+        (unread(&sync, &room).0.unwrap_or_default(), in_thread)
+    };
+    let settled = async |wanted: (u64, u64)| {
+        for _ in 0..20 {
+            if look().await == wanted {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+        assert_eq!(look().await, wanted);
+    };
+    settled((2, 1)).await;
+    bo.post(&path(&room, "m.read", &opener), &json!({ "thread_id": "main" })).await.expect_ok();
+    settled((1, 1)).await;
+    bo.post(&path(&room, "m.read", &reply), &json!({ "thread_id": opener })).await.expect_ok();
+    settled((1, 0)).await;
+    let content = json!({
+        "msgtype": "m.text", "body": "nobody?",
+        "m.relates_to": { "rel_type": "m.thread", "event_id": opener },
+    });
+    ada.send(&room, "m.room.message", &content).await;
+    settled((1, 1)).await;
+    bo.post(&path(&room, "m.read", &last), &json!({})).await.expect_ok();
+    settled((0, 1)).await;
+}
+
+/// MSC4102: where a user has both at one event, the unthreaded receipt must not be hidden by the threaded one.
+#[tokio::test]
+async fn an_unthreaded_receipt_is_seen_beside_a_threaded_one_at_the_same_event() {
+    let (ada, bo, room) = kitchen().await;
+    let opener = ada.say(&room, "tea?").await;
+    let content = json!({
+        "msgtype": "m.text", "body": "yes",
+        "m.relates_to": { "rel_type": "m.thread", "event_id": opener },
+    });
+    let reply = ada.send(&room, "m.room.message", &content).await;
+    for body in [json!({}), json!({ "thread_id": opener })] {
+        bo.post(&path(&room, "m.read", &reply), &body).await.expect_ok();
+    }
+    let is_unthreaded = |sync: &Value| {
+        let events = sync["rooms"]["join"][&room]["ephemeral"]["events"].as_array();
+        events.into_iter().flatten().any(|event| {
+            let receipt = &event["content"][&reply]["m.read"][&bo.user_id];
+            receipt.is_object() && receipt.get("thread_id").is_none()
+        })
+    };
+    for client in [&ada, &bo] {
+        let sync = client.sync().await;
+        assert!(is_unthreaded(&sync), "{sync}");
+    }
+}

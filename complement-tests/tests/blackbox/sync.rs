@@ -1,6 +1,6 @@
 //! Syncing: first and incremental answers, gaps, invitations, leaving, state.
 
-use complement_tests::{Client, Server, event_ids, timeline};
+use complement_tests::{Client, Server, event_ids, synapse_departs_from, timeline};
 use serde_json::{Value, json};
 
 async fn kitchen() -> (Client, Client, String) {
@@ -342,12 +342,104 @@ async fn one_who_may_not_read_history_syncs_none_of_it() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_none_answers_400() {
+async fn a_question_of_the_wrong_shape_is_refused() {
     let ada = Server::start().await.register("ada").await;
     for query in ["since=nonsense", "timeout=soon", "full_state=perhaps", "filter=%7B"] {
         let answer = ada.get(&format!("/_matrix/client/v3/sync?{query}")).await;
         assert_eq!(answer.status, 400, "{query}: {}", answer.text);
     }
+    ada.server()
+        .stranger()
+        .get("/_matrix/client/v3/sync")
+        .await
+        .expect_error(401, "M_MISSING_TOKEN");
+}
+
+/// A token names a point in time, not a reader: with that of another one gets what is new to oneself.
+#[tokio::test]
+async fn a_token_of_another_shows_ones_own_rooms_alone() {
+    let (ada, bo, room) = kitchen().await;
+    let attic = ada.create_room().await;
+    let before = ada.sync().await;
+    ada.say(&attic, "alone").await;
+    let message = ada.say(&room, "tea").await;
+    let sync = bo.sync_since(&before).await;
+    assert_eq!(event_ids(timeline(&sync, &room)), [message.as_str()]);
+    assert!(sync["rooms"]["join"].get(&attic).is_none(), "{sync}");
+}
+
+#[tokio::test]
+async fn a_token_of_the_future_is_refused() {
+    let ada = Server::start().await.register("ada").await;
+    if synapse_departs_from("no sentence: Synapse waits for a time that does not come") {
+        return;
+    }
+    let answer = ada.get("/_matrix/client/v3/sync?since=s999999999_1_0_0").await;
+    answer.expect_error(400, "M_INVALID_PARAM");
+    let answer = ada.get("/_matrix/client/v3/events?from=s999999999_1_0_0").await;
+    answer.expect_error(400, "M_INVALID_PARAM");
+}
+
+/// Spec: `GET /sync`, `leave`: "rooms that the user has left or been banned from", of which `include_leave` also has the
+/// first sync tell; "up to the point when the user left".
+#[tokio::test]
+async fn archived_rooms_are_as_they_were_when_one_left() {
+    let (ada, bo, room) = kitchen().await;
+    ada.set_state(&room, "m.room.topic", "", &json!({ "topic": "tea" })).await;
+    let body = json!({ "user_id": bo.user_id });
+    ada.post(&complement_tests::room_path(&room, "ban"), &body).await.expect_ok();
+    ada.set_state(&room, "m.room.topic", "", &json!({ "topic": "cake" })).await;
+    let filter =
+        json!({ "room": { "include_leave": true, "timeline": { "limit": 1 } } }).to_string();
+
+    let sync = bo.sync_with(&[("filter", &filter), ("timeout", "0")]).await;
+
+    let left = &sync["rooms"]["leave"][&room];
+    let last = left["timeline"]["events"].as_array().and_then(|events| events.last());
+    assert_eq!(last.expect("the ban")["content"]["membership"], "ban", "{left}");
+    let state = left["state"]["events"].as_array().expect("a state");
+    let topic = state.iter().find(|event| event["type"] == "m.room.topic").expect("a topic");
+    assert_eq!(topic["content"]["topic"], "tea", "{left}");
+    let since = sync["next_batch"].as_str().unwrap();
+    let sync = bo.sync_with(&[("since", since), ("filter", &filter), ("timeout", "0")]).await;
+    assert!(sync["rooms"]["leave"].get(&room).is_none(), "{sync}");
+}
+
+/// Spec: `GET /sync`, `full_state`: "the `timeout` parameter will be ignored".
+#[tokio::test]
+async fn full_state_does_not_wait() {
+    let (_ada, bo, room) = kitchen().await;
+    let before = bo.sync().await;
+    let since = before["next_batch"].as_str().unwrap();
+    let start = std::time::Instant::now();
+    let query = [("since", since), ("full_state", "true"), ("timeout", "20000")];
+    let sync = bo.sync_with(&query).await;
+    assert!(start.elapsed() < std::time::Duration::from_secs(8), "{:?}", start.elapsed());
+    assert!(state(&sync, &room).contains(&("m.room.create", "")), "{sync}");
+}
+
+/// Spec: `GET /sync`, `summary`: "Required if the room's `m.room.name` or `m.room.canonical_alias` state events are unset
+/// or empty", and when there are no others any more "this should consist of the banned and left users".
+#[tokio::test]
+async fn those_who_left_name_a_room_in_which_nobody_else_is() {
+    let (ada, bo, room) = kitchen().await;
+    let filter = json!({ "room": { "state": { "lazy_load_members": true } } }).to_string();
+    let before = ada.sync_with(&[("filter", &filter), ("timeout", "0")]).await;
+    let summary = &before["rooms"]["join"][&room]["summary"];
+    assert_eq!(summary["m.heroes"], json!([bo.user_id]), "{summary}");
+
+    bo.leave(&room).await;
+    let since = before["next_batch"].as_str().unwrap();
+    let sync = ada.sync_with(&[("since", since), ("filter", &filter), ("timeout", "0")]).await;
+    let summary = &sync["rooms"]["join"][&room]["summary"];
+    assert_eq!(summary["m.heroes"], json!([bo.user_id]), "{summary}");
+    assert_eq!(summary["m.joined_member_count"], 1, "{summary}");
+
+    ada.say(&room, "alone").await;
+    let since = sync["next_batch"].as_str().unwrap();
+    let sync = ada.sync_with(&[("since", since), ("filter", &filter), ("timeout", "0")]).await;
+    let summary = &sync["rooms"]["join"][&room]["summary"];
+    assert!(summary["m.joined_member_count"].is_null(), "nothing changed: {summary}");
 }
 
 #[tokio::test]
