@@ -294,10 +294,16 @@ async fn relations_are_closed_to_outsiders_and_of_unknown_events() {
     let (ada, _, room) = kitchen().await;
     let cy = ada.server().register("cy").await;
     let message = ada.say(&room, "tea").await;
-    let answer = cy.get(&relations_path(&room, &message, "")).await;
-    answer.expect_error_of(&[(403, "M_FORBIDDEN"), (404, "M_NOT_FOUND")]);
-    let answer = ada.get(&relations_path(&room, "$nothing", "")).await;
-    answer.expect_error_of(&[(404, "M_NOT_FOUND"), (404, "M_UNKNOWN")]);
+    for tail in ["", "/m.annotation", "/m.annotation/m.reaction"] {
+        if !synapse_departs_from(
+            "404: The parent event was not found or you do not have permission to read this event",
+        ) {
+            let answer = cy.get(&relations_path(&room, &message, tail)).await;
+            answer.expect_error(404, "M_NOT_FOUND");
+        }
+        let answer = ada.get(&relations_path(&room, "$nothing", tail)).await;
+        answer.expect_error_of(&[(404, "M_NOT_FOUND"), (404, "M_UNKNOWN")]);
+    }
 }
 
 /// Spec: `GET /rooms/{roomId}/relations/{eventId}`, `recurse`: at least three levels.
@@ -424,4 +430,120 @@ async fn ignored_users_do_not_appear_in_aggregations_and_history() {
     assert!(history.contains(&kept) && !history.contains(&hidden), "{history:?}");
     let event = bo.event(&room, &opener).await;
     assert_eq!(event["unsigned"]["m.relations"]["m.thread"]["count"], 2);
+}
+
+/// Spec: "Validation of `m.thread` relationships": 400 with `M_UNKNOWN`.
+#[tokio::test]
+async fn no_thread_begins_at_an_event_that_relates_to_another() {
+    let (ada, bo, room) = kitchen().await;
+    let opener = ada.say(&room, "tea?").await;
+    let reply = bo.send(&room, MESSAGE, &thread_reply(&opener, "yes")).await;
+    let liked = bo.send(&room, "m.reaction", &reaction(&opener, "👍")).await;
+    for root in [&reply, &liked] {
+        let path = send_path(&room, MESSAGE, &unique("txn"));
+        let answer = ada.put(&path, &thread_reply(root, "no")).await;
+        answer.expect_error(400, "M_UNKNOWN");
+    }
+    // A reply is no relation of a type.
+    let content = json!({
+        "msgtype": "m.text", "body": "yes",
+        "m.relates_to": { "m.in_reply_to": { "event_id": opener } },
+    });
+    let answer = bo.send(&room, MESSAGE, &content).await;
+    ada.send(&room, MESSAGE, &thread_reply(&answer, "fine")).await;
+}
+
+/// Spec: "Avoiding duplicate annotations": "with identical event `type` and annotation `key`".
+#[tokio::test]
+async fn annotations_of_another_type_are_not_the_same() {
+    let (ada, bo, room) = kitchen().await;
+    let message = ada.say(&room, "tea").await;
+    bo.send(&room, "m.reaction", &reaction(&message, "ok")).await;
+    let other = bo.send(&room, "com.example.verdict", &reaction(&message, "ok")).await;
+    let path = send_path(&room, "com.example.verdict", &unique("txn"));
+    bo.put(&path, &reaction(&message, "ok")).await.expect_error(400, "M_DUPLICATE_ANNOTATION");
+    bo.redact(&room, &other).await;
+    bo.send(&room, "com.example.verdict", &reaction(&message, "ok")).await;
+    let path = send_path(&room, "m.reaction", &unique("txn"));
+    bo.put(&path, &reaction(&message, "ok")).await.expect_error(400, "M_DUPLICATE_ANNOTATION");
+}
+
+/// Spec: `GET /rooms/{roomId}/threads`, 400 and 403.
+#[tokio::test]
+async fn threads_are_closed_to_outsiders_and_nonsense() {
+    let (ada, _, room) = kitchen().await;
+    let cy = ada.server().register("cy").await;
+    let path = |room: &str, tail: &str| {
+        format!("/_matrix/client/v1/rooms/{}/threads{tail}", encoded(room))
+    };
+    cy.get(&path(&room, "")).await.expect_error(403, "M_FORBIDDEN");
+    cy.get(&path("!nothing:hearth.test", "")).await.expect_error(403, "M_FORBIDDEN");
+    let ban = json!({ "user_id": cy.user_id });
+    ada.post(&room_path(&room, "ban"), &ban).await.expect_ok();
+    cy.get(&path(&room, "")).await.expect_error(403, "M_FORBIDDEN");
+    for query in ["?from=nonsense", "?include=some", "?limit=0"] {
+        if query == "?limit=0" && synapse_departs_from("an integer greater than zero") {
+            continue;
+        }
+        let answer = ada.get(&path(&room, query)).await;
+        answer.expect_error_of(&[(400, "M_INVALID_PARAM"), (400, "M_UNKNOWN")]);
+    }
+}
+
+/// Spec: `GET /rooms/{roomId}/threads`: "If the thread root event was sent by an ignored user, the event is returned
+/// redacted to the caller"; ordered "by the `latest_event` in each event's aggregated children".
+#[tokio::test]
+async fn roots_of_ignored_users_are_listed_redacted_and_their_replies_do_not_count() {
+    let (ada, bo, room) = kitchen().await;
+    let (his, hers) = (bo.say(&room, "cake?").await, ada.say(&room, "tea?").await);
+    ada.send(&room, MESSAGE, &thread_reply(&hers, "anyone?")).await;
+    ada.send(&room, MESSAGE, &thread_reply(&his, "yes")).await;
+    bo.send(&room, MESSAGE, &thread_reply(&hers, "no")).await;
+    let path = format!("/_matrix/client/v3/user/{}/account_data/m.ignored_user_list", ada.user_id);
+    let list = json!({ "ignored_users": { bo.user_id.clone(): {} } });
+    ada.put(&path, &list).await.expect_ok();
+
+    let path = format!("/_matrix/client/v1/rooms/{}/threads", encoded(&room));
+    let threads = ada.get(&path).await.expect_ok();
+
+    if synapse_departs_from("if sent by an ignored user, the event is returned redacted") {
+        return;
+    }
+    let threads = threads["chunk"].as_array().expect("a list");
+    let shown = threads.iter().find(|event| event["event_id"] == his).expect("it is listed");
+    assert_eq!(shown["content"], json!({}));
+    assert_eq!(shown["unsigned"]["m.relations"]["m.thread"]["count"], 1);
+    assert_eq!(event_ids(threads), [his, hers]);
+}
+
+/// Spec: "Aggregations of child events": "child events might not be visible to the user […] any aggregations which
+/// would normally include those events will be lacking them".
+#[tokio::test]
+async fn who_came_back_learns_nothing_of_what_was_said_in_between() {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let state = json!([{
+        "type": "m.room.history_visibility", "content": { "history_visibility": "joined" },
+    }]);
+    let body = json!({ "preset": "public_chat", "initial_state": state });
+    let room = ada.create_room_with(&body).await;
+    bo.join(&room).await;
+    let (message, opener) = (ada.say(&room, "te").await, ada.say(&room, "tea?").await);
+    let seen = ada.send(&room, MESSAGE, &edit(&message, "tee")).await;
+    let reply = ada.send(&room, MESSAGE, &thread_reply(&opener, "one")).await;
+    bo.leave(&room).await;
+    ada.send(&room, MESSAGE, &edit(&message, "tea")).await;
+    ada.send(&room, MESSAGE, &thread_reply(&opener, "two")).await;
+    let reference = json!({ "m.relates_to": { "rel_type": "m.reference", "event_id": message } });
+    ada.send(&room, "com.example.note", &reference).await;
+    bo.join(&room).await;
+
+    if synapse_departs_from("aggregations will be lacking what is not visible to the user") {
+        return;
+    }
+    let relations = bo.event(&room, &message).await["unsigned"]["m.relations"].clone();
+    assert_eq!(relations["m.replace"]["event_id"], seen);
+    assert!(relations.get("m.reference").is_none(), "{relations}");
+    let thread = bo.event(&room, &opener).await["unsigned"]["m.relations"]["m.thread"].clone();
+    assert_eq!(thread["latest_event"]["event_id"], reply, "{thread}");
 }

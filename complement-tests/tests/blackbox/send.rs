@@ -209,3 +209,26 @@ async fn fields_and_events_that_are_too_large_answer_413() {
     answer.expect_error(413, "M_TOO_LARGE");
     ada.set_state(&room, "com.example.lamp", "", &json!({ "a": "b".repeat(60_000) })).await;
 }
+
+/// Spec: "Transaction identifiers": a retransmission has the same transaction ID, "and the path of the HTTP request is the
+/// same".
+#[tokio::test]
+async fn a_transaction_id_counts_for_one_path() {
+    let (ada, _, room) = kitchen().await;
+    let transaction = unique("txn");
+    let path = send_path(&room, MESSAGE, &transaction);
+    let first = ada.put(&path, &text("tea")).await.expect_ok();
+    if synapse_departs_from("and the path of the HTTP request is the same") {
+        return;
+    }
+    let other_type = send_path(&room, "com.example.tea", &transaction);
+    let other_type = ada.put(&other_type, &text("tea")).await.expect_ok();
+    assert_ne!(other_type, first);
+    let id = first["event_id"].as_str().expect("an event id");
+    let redact = complement_tests::redact_path(&room, id, &transaction);
+    let redaction = ada.put(&redact, &json!({})).await.expect_ok();
+    assert!(redaction != first && redaction != other_type, "{redaction}");
+    assert_eq!(ada.event(&room, id).await["content"], json!({}));
+    assert_eq!(ada.put(&redact, &json!({})).await.expect_ok(), redaction);
+    assert_eq!(ada.put(&path, &text("tea")).await.expect_ok(), first);
+}

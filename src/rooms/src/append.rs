@@ -10,6 +10,7 @@ use store::{Membership, RoomHead, StoreError, TransactionKey};
 use crate::assembly::{Assembly, Draft};
 use crate::cell::RoomCell;
 use crate::guests::GuestsAffected;
+use crate::send::transaction_path;
 use crate::{RoomError, Rooms, StoredEvent};
 
 /// How often a commit is built again after others changed what it was built on.
@@ -91,7 +92,7 @@ impl Rooms {
         cell: &RoomCell,
         drafts: &[Draft],
     ) -> Result<Option<Vec<Arc<StoredEvent>>>, RoomError> {
-        let [Draft { transaction: Some(transaction), sender, .. }] = drafts else {
+        let [Draft { transaction: Some(transaction), sender, kind, redacts, .. }] = drafts else {
             return Ok(None);
         };
         let user = self.store().number_user(sender).await?;
@@ -99,6 +100,7 @@ impl Rooms {
             user,
             device_id: &transaction.device_id,
             room: cell.number,
+            path: &transaction_path(kind, redacts.as_deref()),
             transaction_id: &transaction.transaction_id,
         };
         let Some(event_id) = self.store().transaction(key).await? else { return Ok(None) };

@@ -63,18 +63,43 @@ impl Rooms {
         shape: EventShape,
     ) -> Result<Box<RawValue>, RoomError> {
         if shape == EventShape::Stripped {
-            return serialise(&event.pdu, shape, None);
+            return serialise(&*self.after_redaction(event).await?, shape, None);
         }
-        let (pdu, mut unsigned) = self.as_it_is_now(viewer, event).await?;
+        let (pdu, unsigned) = self.as_it_is_now(viewer, event).await?;
+        let unsigned = self.with_relations(viewer, event, &pdu, unsigned).await?;
+        serialise(&pdu, shape, Some(unsigned))
+    }
+
+    /// An event as one that was redacted, for who ignores its sender.
+    pub(crate) async fn pruned_event(
+        &self,
+        viewer: Viewer<'_>,
+        event: &StoredEvent,
+    ) -> Result<Box<RawValue>, RoomError> {
+        let (_, mut unsigned) = self.as_it_is_now(viewer, event).await?;
+        unsigned.remove("prev_content");
+        let pdu = self.redacted_form(event).await?;
+        let unsigned = self.with_relations(viewer, event, &pdu, unsigned).await?;
+        serialise(&pdu, EventShape::Whole, Some(unsigned))
+    }
+
+    /// The `unsigned` of an event that is shown as `pdu`, with what relates to it.
+    async fn with_relations(
+        &self,
+        viewer: Viewer<'_>,
+        event: &StoredEvent,
+        pdu: &Arc<Pdu>,
+        mut unsigned: Map<String, Value>,
+    ) -> Result<Map<String, Value>, RoomError> {
         if event.pdu.state_key.is_none() {
-            let is_redacted = !Arc::ptr_eq(&pdu, &event.pdu);
+            let is_redacted = !Arc::ptr_eq(pdu, &event.pdu);
             let edits = if is_redacted { Edits::Ignored } else { Edits::Shown };
             let relations = self.aggregations(viewer, event, edits).await?;
             if !relations.is_empty() {
                 unsigned.insert("m.relations".to_owned(), Value::Object(relations));
             }
         }
-        serialise(&pdu, shape, Some(unsigned))
+        Ok(unsigned)
     }
 
     /// An event as it is sent to other servers, after any redaction.
@@ -111,6 +136,21 @@ impl Rooms {
         to_value(&pdu, unsigned)
     }
 
+    /// An event as a redaction leaves it, if there was one: whatever is told of an event is told of this.
+    pub async fn after_redaction(&self, event: &StoredEvent) -> Result<Arc<Pdu>, RoomError> {
+        match self.store().redaction(event.number).await? {
+            None => Ok(Arc::clone(&event.pdu)),
+            Some(_) => self.redacted_form(event).await,
+        }
+    }
+
+    /// What a redaction leaves of an event.
+    async fn redacted_form(&self, event: &StoredEvent) -> Result<Arc<Pdu>, RoomError> {
+        let rules = self.rules_of(event.record.room).await?;
+        let damaged = |error: redaction::RedactionError| RoomError::Damaged(error.to_string());
+        Ok(Arc::new(redaction::redacted(&event.pdu, &rules).map_err(damaged)?))
+    }
+
     /// An event after any redaction or erasure, with its `unsigned`.
     async fn as_it_is_now(
         &self,
@@ -122,19 +162,15 @@ impl Rooms {
         if redaction.is_none() && !self.is_erased_for(viewer.user_id, event).await? {
             return Ok((Arc::clone(&event.pdu), unsigned));
         }
-        let rules = self.rules_of(event.record.room).await?;
-        let damaged = |error: redaction::RedactionError| RoomError::Damaged(error.to_string());
-        let pdu = redaction::redacted(&event.pdu, &rules).map_err(damaged)?;
-        let Some(redaction) = redaction else {
-            unsigned.remove("prev_content");
-            return Ok((Arc::new(pdu), unsigned));
-        };
-        let because = self.event(redaction).await?;
-        let because = to_value(&because.pdu, self.unsigned(viewer, &because).await?)?;
         unsigned.remove("prev_content");
-        unsigned.insert("redacted_by".to_owned(), because["event_id"].clone());
-        unsigned.insert("redacted_because".to_owned(), because);
-        Ok((Arc::new(pdu), unsigned))
+        if let Some(redaction) = redaction {
+            let because = self.event(redaction).await?;
+            let shown = self.after_redaction(&because).await?;
+            let because = to_value(&shown, self.unsigned(viewer, &because).await?)?;
+            unsigned.insert("redacted_by".to_owned(), because["event_id"].clone());
+            unsigned.insert("redacted_because".to_owned(), because);
+        }
+        Ok((self.redacted_form(event).await?, unsigned))
     }
 
     async fn unsigned(
@@ -153,7 +189,9 @@ impl Rooms {
             unsigned.insert("transaction_id".to_owned(), json!(transaction.transaction_id));
         }
         if let Some(before) = self.replaced_state(event).await? {
-            unsigned.insert("prev_content".to_owned(), parse(&before.pdu.content)?);
+            if let Some(content) = self.content_seen_by(viewer.user_id, &before).await? {
+                unsigned.insert("prev_content".to_owned(), content);
+            }
             unsigned.insert("replaces_state".to_owned(), json!(before.pdu.event_id));
             unsigned.insert("prev_sender".to_owned(), json!(before.pdu.sender));
         }
@@ -161,6 +199,27 @@ impl Rooms {
             unsigned.insert("membership".to_owned(), membership);
         }
         Ok(unsigned)
+    }
+
+    /// The content of an event as a user sees it; `None` of one that they may not see.
+    /// Spec: client-server API, "Room event format", `prev_content`.
+    async fn content_seen_by(
+        &self,
+        user: &UserId,
+        event: &StoredEvent,
+    ) -> Result<Option<Value>, RoomError> {
+        let index = self.store().event_index(&event.pdu.event_id).await?;
+        let Some(index) = index else { return Ok(None) };
+        let mut sight = self.sight_of_anybody(user, event.record.room).await?;
+        if !sight.sees(event, index.position).await? {
+            return Ok(None);
+        }
+        let pdu = if self.is_erased_for(user, event).await? {
+            self.redacted_form(event).await?
+        } else {
+            self.after_redaction(event).await?
+        };
+        parse(&pdu.content).map(Some)
     }
 
     /// What the viewer was to the room when an event was sent; for their own membership events, what these made them.

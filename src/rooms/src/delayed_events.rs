@@ -102,6 +102,7 @@ impl Rooms {
         &self,
         sender: &UserId,
         room_id: &RoomId,
+        kind: &TimelineEventType,
         (device_id, transaction_id): (&DeviceId, &str),
     ) -> Result<Option<String>, DelayError> {
         let room = self.number_of_joined(sender, room_id).await?;
@@ -110,7 +111,8 @@ impl Rooms {
             device_id: device_id.to_owned(),
             transaction_id: transaction_id.to_owned(),
         };
-        Ok(self.store().delayed_in_transaction(user, room, &transaction).await?)
+        let kind = kind.to_string();
+        Ok(self.store().delayed_in_transaction(user, room, &kind, &transaction).await?)
     }
 
     /// Has an event wait and returns its delay ID once that is durable. Whether it may be sent is decided when it
@@ -165,7 +167,8 @@ impl Rooms {
             Err(StoreError::Conflict) => {
                 // The same transaction, in another request.
                 let transaction = event.transaction.as_ref().ok_or(RoomError::Busy)?;
-                let made = self.store().delayed_in_transaction(user, room, transaction).await?;
+                let (store, kind) = (self.store(), &event.kind);
+                let made = store.delayed_in_transaction(user, room, kind, transaction).await?;
                 return Ok(made.ok_or(RoomError::Busy)?);
             }
             Err(error) => return Err(error.into()),

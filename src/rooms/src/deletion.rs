@@ -1,15 +1,16 @@
 //! Deleting rooms: everybody of this server leaves, and what the server has of the room is removed.
 
 use ruma::events::TimelineEventType;
-use ruma::{DeviceId, OwnedRoomId, OwnedUserId, RoomId};
+use ruma::{DeviceId, OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
 use serde::Deserialize;
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 use store::{
     Batch, Membership, Publication, Removal, RoomDeletion, RoomNumber, StoreError, SuccessorRoom,
     TaskRecord, Work,
 };
 
 use crate::create::raw;
+use crate::send::transaction_path;
 use crate::tasks::OpenTask;
 use crate::{CreateRoom, Invitation, MembershipChange, Message, Preset, RoomError, Rooms};
 
@@ -232,8 +233,9 @@ impl Rooms {
             for entry in &entries {
                 match self.store().event(entry.event).await? {
                     Some((record, json)) => {
-                        let sender = sender_of(&json)?;
-                        self.put_event_removal(&mut batch, *entry, &record, &sender).await?;
+                        let (sender, path) = request_of(&json)?;
+                        let request = (&*sender, path.as_str());
+                        self.put_event_removal(&mut batch, *entry, &record, request).await?;
                     }
                     None => batch.remove_from_timeline(room, entry.position),
                 }
@@ -253,15 +255,27 @@ impl Rooms {
     }
 }
 
-/// The sender of an event of a room that is gone, without the room's rules.
-fn sender_of(json: &str) -> Result<OwnedUserId, RoomError> {
+/// Who sent an event of a room that is gone, and by which path, without the room's rules.
+fn request_of(json: &str) -> Result<(OwnedUserId, String), RoomError> {
     #[derive(Deserialize)]
     struct Event {
         sender: OwnedUserId,
+        #[serde(rename = "type")]
+        kind: TimelineEventType,
+        redacts: Option<OwnedEventId>,
+        content: Content,
+    }
+    #[derive(Deserialize)]
+    struct Content {
+        #[serde(default)]
+        redacts: Value,
     }
     let event: Event =
         serde_json::from_str(json).map_err(|error| RoomError::Damaged(error.to_string()))?;
-    Ok(event.sender)
+    let is_redaction = event.kind == TimelineEventType::RoomRedaction;
+    let redacts = event.redacts.or_else(|| OwnedEventId::deserialize(event.content.redacts).ok());
+    let path = transaction_path(&event.kind, redacts.filter(|_| is_redaction).as_deref());
+    Ok((event.sender, path))
 }
 
 fn has_place(told: &[impl AsRef<str>]) -> bool {

@@ -31,6 +31,12 @@ pub enum RoomError {
     /// The room's rules do not allow it.
     #[error("{0}")]
     Forbidden(String),
+    /// The events that a new room was to begin with do not allow each other.
+    #[error("{0}")]
+    InvalidRoomState(String),
+    /// What was to begin a thread relates to another event itself.
+    #[error("no thread begins at an event that relates to another")]
+    NestedThread,
     /// A guest may not join the room.
     #[error("guests may not join this room")]
     GuestsForbidden,

@@ -12,6 +12,7 @@ use store::{
 };
 
 use crate::relations::Relation;
+use crate::send::transaction_path;
 use crate::tasks::OpenTask;
 use crate::{RoomError, Rooms, StoredEvent};
 
@@ -145,28 +146,31 @@ impl Rooms {
         let room = event.record.room;
         // What is redacted relates to nothing any more.
         let is_redacted = self.store().redaction(event.number).await?.is_some();
-        if let Some(relation) = Relation::of(&event.pdu.content).filter(|_| !is_redacted) {
+        if let Some(relation) = Relation::of(&event.pdu).filter(|_| !is_redacted) {
             let sender = self.store().number_user(&event.pdu.sender).await?;
             let slot = batch.slot();
             relation.remove(batch, room, (sender, position), slot)?;
         }
         batch.remove_event_time(room, event.pdu.origin_server_ts, position);
         let entry = TimelineEntry { position, event: event.number };
-        self.put_event_removal(batch, entry, &event.record, &event.pdu.sender).await
+        let path = transaction_path(&event.pdu.kind, event.pdu.redacts.as_deref());
+        self.put_event_removal(batch, entry, &event.record, (&event.pdu.sender, &path)).await
     }
 
-    /// Puts the removal of an event, its place and its transaction into a batch.
+    /// Puts the removal of an event, its place and its transaction into a batch; the sender and the path are those of
+    /// the request that made it.
     pub(crate) async fn put_event_removal(
         &self,
         batch: &mut Batch,
         entry: TimelineEntry,
         record: &EventRecord,
-        sender: &UserId,
+        (sender, path): (&UserId, &str),
     ) -> Result<(), RoomError> {
         let room = record.room;
         if let Some(EventTransaction { device_id, transaction_id }) = &record.transaction {
             let user = self.store().number_user(sender).await?;
-            batch.remove_transaction(TransactionKey { user, device_id, room, transaction_id });
+            let key = TransactionKey { user, device_id, room, path, transaction_id };
+            batch.remove_transaction(key);
         }
         batch.remove_event(entry.event, &record.event_id);
         batch.remove_from_timeline(room, entry.position);

@@ -152,12 +152,12 @@ impl Rooms {
     /// The events that an event relates to, one through the other.
     async fn relations_up(&self, event: &StoredEvent) -> Result<Vec<OwnedEventId>, RoomError> {
         let mut parents = Vec::new();
-        let mut relation = Relation::of(&event.pdu.content);
+        let mut relation = Relation::of(&event.pdu);
         while let Some(Relation { parent, .. }) = relation.take()
             && parents.len() < MOST_HOPS
         {
             relation = match self.event_by_id(event.record.room, &parent).await {
-                Ok((_, parent)) => Relation::of(&parent.pdu.content),
+                Ok((_, parent)) => Relation::of(&parent.pdu),
                 Err(RoomError::UnknownEvent(_)) => None,
                 Err(error) => return Err(error),
             };
@@ -169,7 +169,7 @@ impl Rooms {
     /// The root of the thread that an event is part of; `None` for the main timeline.
     /// Spec: client-server API, "Threaded read receipts".
     pub async fn thread_of(&self, event: &StoredEvent) -> Result<Option<OwnedEventId>, RoomError> {
-        let Some(mut relation) = Relation::of(&event.pdu.content) else { return Ok(None) };
+        let Some(mut relation) = Relation::of(&event.pdu) else { return Ok(None) };
         for _ in 0..MOST_HOPS {
             if relation.kind == store::RelationKind::Thread {
                 return Ok(Some(relation.parent));
@@ -179,7 +179,7 @@ impl Rooms {
                 Err(RoomError::UnknownEvent(_)) => return Ok(None),
                 Err(error) => return Err(error),
             };
-            match Relation::of(&parent.pdu.content) {
+            match Relation::of(&parent.pdu) {
                 Some(next) => relation = next,
                 None => return Ok(None),
             }

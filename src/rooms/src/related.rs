@@ -59,8 +59,13 @@ impl Rooms {
         parent: &EventId,
         wanted: RelationsWanted,
     ) -> Result<Page, RoomError> {
-        let room = self.number_of_seen(room_id).await?;
-        self.visible_event_of(reader, room, parent).await?;
+        // Spec: 404 when "the parent event was not found or you do not have permission to read this event".
+        let hide_room = |error| match error {
+            RoomError::NotInRoom => RoomError::UnknownEvent(parent.to_owned()),
+            other => other,
+        };
+        let room = self.number_of_seen(room_id).await.map_err(hide_room)?;
+        self.visible_event_of(reader, room, parent).await.map_err(hide_room)?;
         let mut sight = self.sight_of_anybody(reader, room).await?;
         let mut found = self.related_rows(room, parent, &wanted).await?;
         let is_cut = found.len() > wanted.limit;

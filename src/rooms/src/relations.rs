@@ -1,8 +1,11 @@
 //! What events say of their relation to others.
 
-use ruma::OwnedEventId;
+use protocol::Pdu;
+use ruma::{EventId, OwnedEventId};
 use serde::Deserialize;
-use store::{Batch, RelationKind, RoomNumber, Slot, StoreError, TimelinePosition, UserNumber};
+use store::{
+    Annotation, Batch, RelationKind, RoomNumber, Slot, StoreError, TimelinePosition, UserNumber,
+};
 
 use crate::assembly::Assembly;
 use crate::{RoomError, StoredEvent};
@@ -14,12 +17,14 @@ pub(crate) struct Relation {
     pub(crate) parent: OwnedEventId,
     pub(crate) kind: RelationKind,
     /// What an annotation says.
-    pub(crate) key: Option<String>,
+    key: Option<String>,
+    /// The type of the event that states it.
+    stated_by: String,
 }
 
 impl Relation {
-    /// The relation in `content`; `None` when there is none, or none that names an event.
-    pub(crate) fn of(content: &serde_json::value::RawValue) -> Option<Self> {
+    /// The relation that an event states; `None` when there is none, or none that names an event.
+    pub(crate) fn of(event: &Pdu) -> Option<Self> {
         #[derive(Deserialize)]
         struct Content {
             #[serde(rename = "m.relates_to")]
@@ -33,12 +38,22 @@ impl Relation {
             key: Option<String>,
         }
         // Most messages relate to nothing; looking is cheaper than parsing.
-        if !content.get().contains("m.relates_to") {
+        if !event.content.get().contains("m.relates_to") {
             return None;
         }
-        let content: Content = serde_json::from_str(content.get()).ok()?;
+        let content: Content = event.content_as().ok()?;
         let RelatesTo { event_id, rel_type, key } = content.relates_to;
-        Some(Self { parent: event_id, kind: RelationKind::of(&rel_type), key })
+        let kind = RelationKind::of(&rel_type);
+        Some(Self { parent: event_id, kind, key, stated_by: event.kind.to_string() })
+    }
+
+    /// What the relation says as an annotation of `sender`; `None` when it is another kind of relation.
+    fn annotation(&self, sender: UserNumber) -> Option<Annotation<'_>> {
+        let Self { parent, kind: RelationKind::Annotation, key: Some(key), stated_by } = self
+        else {
+            return None;
+        };
+        Some(Annotation { parent, sender, kind: stated_by, key })
     }
 }
 
@@ -66,8 +81,8 @@ impl Relation {
         (sender, position): (UserNumber, TimelinePosition),
         slot: Slot,
     ) -> Result<(), StoreError> {
-        if let (RelationKind::Annotation, Some(key)) = (self.kind, &self.key) {
-            batch.remove_annotation(room, &self.parent, sender, key);
+        if let Some(annotation) = self.annotation(sender) {
+            batch.remove_annotation(room, annotation);
         }
         if self.kind == RelationKind::Thread {
             batch.remove_thread_reply(room, &self.parent, (sender, position), slot)?;
@@ -80,7 +95,8 @@ impl Relation {
 impl Assembly<'_> {
     /// Notes what a new event relates to. State events relate to nothing.
     ///
-    /// Fails with [`RoomError::DuplicateAnnotation`] when its sender reacted to that event in that way already.
+    /// Fails with [`RoomError::DuplicateAnnotation`] when its sender reacted to that event in that way already, and with
+    /// [`RoomError::NestedThread`] for a reply in a thread that cannot be.
     pub(crate) async fn relate(
         &mut self,
         event: &StoredEvent,
@@ -89,21 +105,35 @@ impl Assembly<'_> {
         if event.pdu.state_key.is_some() {
             return Ok(());
         }
-        let Some(relation) = Relation::of(&event.pdu.content) else { return Ok(()) };
+        let Some(relation) = Relation::of(&event.pdu) else { return Ok(()) };
         let room = self.room();
         let sender = self.rooms.store().number_user(&event.pdu.sender).await?;
-        if let (RelationKind::Annotation, Some(key)) = (relation.kind, &relation.key) {
-            let given = self.rooms.store().annotation(room, &relation.parent, sender, key).await?;
-            if given.is_some() {
+        if let Some(annotation) = relation.annotation(sender) {
+            if self.rooms.store().annotation(room, annotation).await?.is_some() {
                 return Err(RoomError::DuplicateAnnotation);
             }
-            self.batch.create_annotation(room, &relation.parent, sender, key, event.number)?;
+            self.batch.create_annotation(room, annotation, event.number)?;
         }
         if relation.kind == RelationKind::Thread {
+            self.check_root(&relation.parent).await?;
             self.batch.create_thread_reply(room, &relation.parent, sender, slot)?;
         }
         let (to, what) = ((&*relation.parent, relation.kind), (event.number, sender));
         Ok(self.batch.create_relation(room, to, what, slot)?)
+    }
+
+    /// Fails with [`RoomError::NestedThread`] when an event relates to another itself.
+    /// Spec: client-server API, "Validation of `m.thread` relationships".
+    async fn check_root(&self, root: &EventId) -> Result<(), RoomError> {
+        let root = match self.rooms.event_by_id(self.room(), root).await {
+            Err(RoomError::UnknownEvent(_)) => return Ok(()),
+            outcome => outcome?.1,
+        };
+        let root = self.rooms.after_redaction(&root).await?;
+        match Relation::of(&root) {
+            Some(_) => Err(RoomError::NestedThread),
+            None => Ok(()),
+        }
     }
 
     /// Takes back what an event, standing at `position` and redacted at `slot`, related to.
@@ -113,7 +143,7 @@ impl Assembly<'_> {
         position: TimelinePosition,
         slot: Slot,
     ) -> Result<(), RoomError> {
-        let Some(relation) = Relation::of(&event.pdu.content) else { return Ok(()) };
+        let Some(relation) = Relation::of(&event.pdu) else { return Ok(()) };
         let sender = self.rooms.store().number_user(&event.pdu.sender).await?;
         relation.remove(&mut self.batch, event.record.room, (sender, position), slot)?;
         Ok(())

@@ -21,7 +21,7 @@ pub struct Message<'a> {
     pub sender: &'a UserId,
     /// From which device.
     pub device_id: &'a DeviceId,
-    /// The transaction's identifier; sending it again sends nothing new.
+    /// The transaction's identifier; sending the same again sends nothing new.
     pub transaction_id: &'a str,
     /// Its type.
     pub kind: &'a TimelineEventType,
@@ -48,6 +48,7 @@ impl Rooms {
             user,
             device_id: message.device_id,
             room: cell.number,
+            path: &transaction_path(message.kind, message.redacts),
             transaction_id: message.transaction_id,
         };
         if let Some(event_id) = self.store().transaction(key).await? {
@@ -168,6 +169,15 @@ impl Rooms {
             }
         }
         Ok(())
+    }
+}
+
+/// What tells a transaction from others of the same name.
+/// Spec: client-server API, "Transaction identifiers": "and the path of the HTTP request is the same".
+pub(crate) fn transaction_path(kind: &TimelineEventType, redacts: Option<&EventId>) -> String {
+    match redacts {
+        Some(redacts) => format!("{kind}/{redacts}"),
+        None => kind.to_string(),
     }
 }
 

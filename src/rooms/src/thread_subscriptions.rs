@@ -142,8 +142,13 @@ impl Rooms {
         room_id: &RoomId,
         root: &EventId,
     ) -> Result<RoomNumber, RoomError> {
-        let room = self.number_of_joined(user, room_id).await?;
-        self.visible_event_of(user, room, root).await?;
+        // Spec: MSC4306: 404 where "the thread does not exist, or the thread is inaccessible".
+        let hide_room = |error| match error {
+            RoomError::NotInRoom => RoomError::UnknownEvent(root.to_owned()),
+            other => other,
+        };
+        let room = self.number_of_seen(room_id).await.map_err(hide_room)?;
+        self.visible_event_of(user, room, root).await.map_err(hide_room)?;
         Ok(room)
     }
 
@@ -158,7 +163,7 @@ impl Rooms {
             Err(RoomError::UnknownEvent(_)) => return Err(SubscriptionError::NotInThread),
             outcome => outcome?,
         };
-        let relation = Relation::of(&event.pdu.content);
+        let relation = Relation::of(&event.pdu);
         let is_reply = relation.is_some_and(|relation| {
             relation.kind == RelationKind::Thread && relation.parent == root
         });

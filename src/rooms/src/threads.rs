@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use ruma::{EventId, OwnedEventId, RoomId, UserId};
+use serde_json::value::RawValue;
 use store::{
     Batch, Direction, RelationKind, RelationRange, RoomNumber, ThreadRemoval, ThreadTally,
     TimelineEntry, TimelinePosition,
@@ -10,7 +11,7 @@ use store::{
 
 use crate::ignored::Ignored;
 use crate::tokens::PaginationToken;
-use crate::{Page, Placed, RoomError, Rooms, Sight, StoredEvent};
+use crate::{EventShape, Page, Placed, RoomError, Rooms, Sight, StoredEvent, Viewer};
 
 /// Which threads are asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,9 @@ const PAGE: usize = 1_000;
 
 /// How many replies are looked at for one page of threads.
 const MAX_LOOKED_AT: usize = 20_000;
+
+/// How many replies of ignored users are passed over to find the latest of somebody else.
+const MAX_IGNORED: usize = 200;
 
 /// How many removals are taken into account at once.
 const MAX_REMOVALS: usize = 100_000;
@@ -50,6 +54,7 @@ impl Rooms {
         let mut sight = self.sight(reader, room).await?;
         // A thread stands where its last reply does that the reader may see.
         let until = self.sees_until(reader, room).await?;
+        let ignored = self.ignored_by(reader).await?;
         let mut before = from.map_or(above(until), |from| above(from.0).min(above(until)));
         let mut latest: HashMap<OwnedEventId, Option<TimelinePosition>> = HashMap::new();
         let mut page = Page { events: Vec::new(), next: None };
@@ -65,7 +70,7 @@ impl Rooms {
                 }
                 before = position;
                 if !latest.contains_key(&root) {
-                    let last = self.latest_reply(room, &root, until).await?;
+                    let last = self.latest_reply(room, &root, until, &ignored).await?;
                     latest.insert(root.clone(), last);
                 }
                 if latest[&root] != Some(position) {
@@ -101,17 +106,41 @@ impl Rooms {
         Ok(sight.sees(&event, index.position).await?.then_some((entry, event)))
     }
 
+    /// Roots of threads as `viewer` sees them: redacted, if they ignore who sent them.
+    /// Spec: client-server API, `GET /rooms/{roomId}/threads`.
+    pub async fn thread_roots(
+        &self,
+        viewer: Viewer<'_>,
+        roots: &[Placed],
+    ) -> Result<Vec<Box<RawValue>>, RoomError> {
+        let ignored = self.ignored_by(viewer.user_id).await?;
+        let mut shown = Vec::with_capacity(roots.len());
+        for (_, root) in roots {
+            let sender = self.store().number_user(&root.pdu.sender).await?;
+            shown.push(if ignored.hides(sender, root) {
+                self.pruned_event(viewer, root).await?
+            } else {
+                self.client_event(viewer, root, EventShape::Whole).await?
+            });
+        }
+        Ok(shown)
+    }
+
+    /// Where the last reply of somebody who is not ignored stands; of a thread of ignored users only, the last one.
     async fn latest_reply(
         &self,
         room: RoomNumber,
         root: &EventId,
         until: TimelinePosition,
+        ignored: &Ignored,
     ) -> Result<Option<TimelinePosition>, RoomError> {
         let (after, before) = (TimelinePosition::MIN, above(until));
         let (kind, direction) = (RelationKind::Thread, Direction::Descending);
-        let range = RelationRange { kind, after, before, direction, limit: 1 };
-        let latest = self.store().relations(room, root, range).await?;
-        Ok(latest.first().map(|reply| reply.position))
+        let limit = if ignored.is_empty() { 1 } else { MAX_IGNORED };
+        let range = RelationRange { kind, after, before, direction, limit };
+        let replies = self.store().relations(room, root, range).await?;
+        let latest = replies.iter().find(|reply| !ignored.sent(reply)).or(replies.first());
+        Ok(latest.map(|reply| reply.position))
     }
 
     /// Whether a user began a thread or replied in it.

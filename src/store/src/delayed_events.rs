@@ -5,7 +5,7 @@
 //! | `delayed_event` | delay ID | event |
 //! | `delayed_due` | when it is due, delay ID | nothing |
 //! | `delayed_of_user` | user number, 0, delay ID | nothing |
-//! | `delayed_of_user` | user number, 1, device ID, room number, transaction ID | delay ID |
+//! | `delayed_of_user` | user number, 1, device ID, room number, type, transaction ID | delay ID |
 //! | `delayed_state` | room number, state key number, delay ID | user number |
 //!
 //! The rows of one event are written and removed together.
@@ -66,10 +66,20 @@ impl DelayedEvent {
     }
 
     fn transaction_key(&self) -> Option<Vec<u8>> {
-        let EventTransaction { device_id, transaction_id } = self.transaction.as_ref()?;
-        let key = Key::new().user(self.user).raw(&[1]).text(device_id.as_str());
-        Some(key.room(self.room).last(transaction_id).into_bytes())
+        let transaction = self.transaction.as_ref()?;
+        Some(transaction_key(self.user, self.room, &self.kind, transaction))
     }
+}
+
+fn transaction_key(
+    user: UserNumber,
+    room: RoomNumber,
+    kind: &str,
+    transaction: &EventTransaction,
+) -> Vec<u8> {
+    let EventTransaction { device_id, transaction_id } = transaction;
+    let key = Key::new().user(user).raw(&[1]).text(device_id.as_str());
+    key.room(room).text(kind).last(transaction_id).into_bytes()
 }
 
 fn due_key(event: &DelayedEvent, id: &str) -> Vec<u8> {
@@ -131,11 +141,10 @@ impl Store {
         &self,
         user: UserNumber,
         room: RoomNumber,
+        kind: &str,
         transaction: &EventTransaction,
     ) -> Result<Option<String>, StoreError> {
-        let EventTransaction { device_id, transaction_id } = transaction;
-        let key = Key::new().user(user).raw(&[1]).text(device_id.as_str());
-        self.get(DELAYED_OF_USER, key.room(room).last(transaction_id).into_bytes()).await
+        self.get(DELAYED_OF_USER, transaction_key(user, room, kind, transaction)).await
     }
 
     /// The delay IDs of at most `limit` events that would set a piece of a room's state, with their senders.

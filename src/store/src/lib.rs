@@ -74,7 +74,7 @@ pub use pushers::{PusherKey, PusherRecord};
 pub use receipts::{Receipt, ReceiptKind, StoredReceipt};
 pub use redacted_events::RedactedEvent;
 pub use registration_tokens::RegistrationTokenRecord;
-pub use relations::{RelatedEvent, RelationKind, RelationRange};
+pub use relations::{Annotation, RelatedEvent, RelationKind, RelationRange};
 pub use reports::{ReportId, ReportKind, ReportRecord, ReportSubject};
 pub use room_heads::{Extremity, Publication, RoomHead};
 pub use room_removal::RoomRows;

@@ -3,7 +3,7 @@
 //! | table | key | value |
 //! | --- | --- | --- |
 //! | `relation` | room number, parent's event ID, kind, timeline position | event number, its sender's number |
-//! | `annotation` | room number, parent's event ID, sender's number, key | event number |
+//! | `annotation` | room number, parent's event ID, sender's number, event type, key | event number |
 //!
 //! A redacted event relates to nothing: its rows go with its redaction. The parent need not be known.
 //! Spec: client-server API, "Relationship types".
@@ -93,8 +93,24 @@ fn parent_key(room: RoomNumber, parent: &EventId) -> Key {
     Key::new().room(room).text(parent.as_str())
 }
 
-fn annotation_key(room: RoomNumber, parent: &EventId, sender: UserNumber, key: &str) -> Vec<u8> {
-    parent_key(room, parent).user(sender).last(key).into_bytes()
+/// What makes two annotations of a user the same.
+#[derive(Debug, Clone, Copy)]
+pub struct Annotation<'a> {
+    /// What is annotated.
+    pub parent: &'a EventId,
+    /// Who annotates it.
+    pub sender: UserNumber,
+    /// The type of the event that does.
+    pub kind: &'a str,
+    /// What it says.
+    pub key: &'a str,
+}
+
+impl Annotation<'_> {
+    fn row(&self, room: RoomNumber) -> Vec<u8> {
+        let Self { parent, sender, kind, key } = self;
+        parent_key(room, parent).user(*sender).text(kind).last(key).into_bytes()
+    }
 }
 
 impl Store {
@@ -136,15 +152,13 @@ impl Store {
         entries.iter().map(|(key, value)| related_event(key, value)).collect()
     }
 
-    /// The reaction with `key` that a user already gave to `parent`.
+    /// The event with which a user annotated another in that way already.
     pub async fn annotation(
         &self,
         room: RoomNumber,
-        parent: &EventId,
-        sender: UserNumber,
-        key: &str,
+        annotation: Annotation<'_>,
     ) -> Result<Option<EventNumber>, StoreError> {
-        self.get(ANNOTATION, annotation_key(room, parent, sender, key)).await
+        self.get(ANNOTATION, annotation.row(room)).await
     }
 }
 
@@ -184,26 +198,18 @@ impl Batch {
         self.remove(RELATION, key.into_bytes());
     }
 
-    /// Notes a reaction. Committing fails with [`StoreError::Conflict`] when its sender gave the same one already.
+    /// Notes an annotation. Committing fails with [`StoreError::Conflict`] when its sender gave the same one already.
     pub fn create_annotation(
         &mut self,
         room: RoomNumber,
-        parent: &EventId,
-        sender: UserNumber,
-        key: &str,
+        annotation: Annotation<'_>,
         event: EventNumber,
     ) -> Result<(), StoreError> {
-        self.insert_new(ANNOTATION, annotation_key(room, parent, sender, key), &event)
+        self.insert_new(ANNOTATION, annotation.row(room), &event)
     }
 
-    /// Forgets a reaction.
-    pub fn remove_annotation(
-        &mut self,
-        room: RoomNumber,
-        parent: &EventId,
-        sender: UserNumber,
-        key: &str,
-    ) {
-        self.remove(ANNOTATION, annotation_key(room, parent, sender, key));
+    /// Forgets an annotation.
+    pub fn remove_annotation(&mut self, room: RoomNumber, annotation: Annotation<'_>) {
+        self.remove(ANNOTATION, annotation.row(room));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | table | key | value |
 //! | --- | --- | --- |
-//! | `transaction` | user number, device ID, room number, transaction ID | event ID |
+//! | `transaction` | user number, device ID, room number, path, transaction ID | event ID |
 //!
 //! Spec: client-server API, "Transaction identifiers".
 
@@ -13,7 +13,7 @@ use crate::{Batch, RoomNumber, Store, StoreError, Table, UserNumber};
 
 const TRANSACTION: Table = Table::new(17, "transaction");
 
-/// What names a transaction: identifiers are chosen by a device, anew in each room.
+/// What names a transaction: identifiers are chosen by a device, anew for each path.
 #[derive(Debug, Clone, Copy)]
 pub struct TransactionKey<'a> {
     /// The user.
@@ -22,6 +22,8 @@ pub struct TransactionKey<'a> {
     pub device_id: &'a DeviceId,
     /// The room that is sent to.
     pub room: RoomNumber,
+    /// What the request's path says of the event: its type, and what it redacts.
+    pub path: &'a str,
     /// What the device chose.
     pub transaction_id: &'a str,
 }
@@ -29,7 +31,7 @@ pub struct TransactionKey<'a> {
 impl TransactionKey<'_> {
     fn bytes(&self) -> Vec<u8> {
         let key = Key::new().user(self.user).text(self.device_id.as_str()).room(self.room);
-        key.last(self.transaction_id).into_bytes()
+        key.text(self.path).last(self.transaction_id).into_bytes()
     }
 }
 

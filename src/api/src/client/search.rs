@@ -161,7 +161,10 @@ impl Searching {
         for user in users {
             let kind = StateEventType::RoomMember;
             let member = self.rooms.state_at(room, root, &kind, user.as_str()).await?;
-            let profile = member.and_then(|member| member.pdu.content_as::<Profile>().ok());
+            let profile = match member {
+                Some(member) => self.rooms.after_redaction(&member).await?.content_as().ok(),
+                None => None,
+            };
             profiles.insert(user, profile.unwrap_or_default());
         }
         Ok(profiles)

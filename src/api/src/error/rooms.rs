@@ -41,8 +41,12 @@ impl From<RoomError> for MatrixError {
                 (StatusCode::BAD_REQUEST, ErrorKind::UnsupportedRoomVersion)
             }
             RoomError::AliasInUse(_) => (StatusCode::BAD_REQUEST, ErrorKind::RoomInUse),
-            RoomError::StillInRoom | RoomError::NoServerNotices | RoomError::TaskOpen => {
-                (StatusCode::BAD_REQUEST, ErrorKind::Unknown)
+            RoomError::StillInRoom
+            | RoomError::NoServerNotices
+            | RoomError::NestedThread
+            | RoomError::TaskOpen => (StatusCode::BAD_REQUEST, ErrorKind::Unknown),
+            RoomError::InvalidRoomState(_) => {
+                (StatusCode::BAD_REQUEST, ErrorKind::InvalidRoomState)
             }
             RoomError::AliasTaken(_) => (StatusCode::CONFLICT, ErrorKind::Unknown),
             RoomError::ContentErased(kept) => return content_erased(&error, *kept),

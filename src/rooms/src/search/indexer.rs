@@ -254,7 +254,7 @@ impl Rooms {
 
     /// The change to the event that this one edits; `None` when it is no edit.
     async fn edited_by(&self, edit: &StoredEvent) -> Result<Option<IndexChange>, RoomError> {
-        let relation = Relation::of(&edit.pdu.content);
+        let relation = Relation::of(&edit.pdu);
         let Some(relation) = relation.filter(|relation| relation.kind == RelationKind::Replace)
         else {
             return Ok(None);

@@ -27,7 +27,7 @@ async fn send(
     }
     let kind = TimelineEventType::from(request.event_type);
     let content = request.content.required()?;
-    let redacts = redacted(&kind, &content);
+    let redacts = redacted(&kind, &content)?;
     match &redacts {
         Some(event_id) => check_redaction(&rooms, &requester, &request.room_id, event_id).await?,
         None => requester.must_not_be_suspended()?,
@@ -53,12 +53,12 @@ async fn delay_message(
 ) -> Result<Response, MatrixError> {
     let (sender, room_id) = (requester.user_id(), &request.room_id);
     let transaction = (requester.device_id(), request.transaction_id.as_str());
-    if let Some(id) = rooms.delayed_in_transaction(sender, room_id, transaction).await? {
+    let kind = TimelineEventType::from(request.event_type);
+    if let Some(id) = rooms.delayed_in_transaction(sender, room_id, &kind, transaction).await? {
         return Ok(Response::delayed(id));
     }
-    let kind = TimelineEventType::from(request.event_type);
     let content = request.content.required()?;
-    let redacts = redacted(&kind, &content);
+    let redacts = redacted(&kind, &content)?;
     requester.must_not_be_suspended()?;
     let delayed = Delayed {
         sender,
@@ -72,16 +72,20 @@ async fn delay_message(
 }
 
 /// The target of a redaction that is sent as any event, with its target in the content.
-fn redacted(kind: &TimelineEventType, content: &RawValue) -> Option<ruma::OwnedEventId> {
+fn redacted(
+    kind: &TimelineEventType,
+    content: &RawValue,
+) -> Result<Option<ruma::OwnedEventId>, RoomError> {
     #[derive(Deserialize)]
     struct Redaction {
         redacts: ruma::OwnedEventId,
     }
     if *kind != TimelineEventType::RoomRedaction {
-        return None;
+        return Ok(None);
     }
-    let redaction = serde_json::from_str::<Redaction>(content.get()).ok()?;
-    Some(redaction.redacts)
+    let redaction = serde_json::from_str::<Redaction>(content.get());
+    let redaction = redaction.map_err(|error| RoomError::Malformed(error.to_string()))?;
+    Ok(Some(redaction.redacts))
 }
 
 async fn redact(

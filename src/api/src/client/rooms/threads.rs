@@ -1,6 +1,6 @@
 //! Spec: client-server API, "Threading", "Querying threads in a room".
 
-use rooms::{EventShape, Rooms, ThreadsOf};
+use rooms::{RoomError, Rooms, ThreadsOf};
 use ruma::api::client::threads::get_threads::v1::{IncludeThreads, Request, Response};
 
 use super::{token, typed, viewer};
@@ -18,18 +18,20 @@ async fn threads(
     requester: Requester,
     request: Request,
 ) -> Result<Response, MatrixError> {
+    let invalid = |reason: &str| RoomError::InvalidParameter(reason.to_owned());
     let of = match request.include {
+        IncludeThreads::All => ThreadsOf::Everybody,
         IncludeThreads::Participated => ThreadsOf::Reader,
-        _ => ThreadsOf::Everybody,
+        _ => return Err(invalid("include is all or participated").into()),
     };
     let from = request.from.as_deref().map(token).transpose()?;
-    let limit = request.limit.and_then(|limit| usize::try_from(limit).ok());
-    let limit = limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
+    let limit = match request.limit.map(|limit| usize::try_from(limit).unwrap_or(MAX_LIMIT)) {
+        None => DEFAULT_LIMIT,
+        Some(0) => return Err(invalid("limit is greater than zero").into()),
+        Some(limit) => limit.min(MAX_LIMIT),
+    };
     let page = rooms.threads(requester.user_id(), &request.room_id, of, from, limit).await?;
-    let mut chunk = Vec::new();
-    for (_, event) in &page.events {
-        chunk.push(rooms.client_event(viewer(&requester), event, EventShape::Whole).await?);
-    }
+    let chunk = rooms.thread_roots(viewer(&requester), &page.events).await?;
     let mut response = Response::new(typed(chunk));
     response.next_batch = page.next.map(|next| next.to_string());
     Ok(response)
