@@ -53,8 +53,9 @@ async fn what_is_no_alias_or_not_ours_is_refused() {
     let body = json!({ "room_id": room });
     for alias in ["nonsense", "#elsewhere:example.org"] {
         let answer = ada.put(&path(alias), &body).await;
-        assert_eq!(answer.status, 400, "{alias}: {}", answer.text);
+        answer.expect_error_of(&[(400, "M_INVALID_PARAM"), (400, "M_UNKNOWN")]);
     }
+    ada.put(&path("nonsense"), &body).await.expect_error(400, "M_INVALID_PARAM");
     ada.get(&path("nonsense")).await.expect_error(400, "M_INVALID_PARAM");
 }
 
@@ -129,4 +130,31 @@ async fn an_alias_may_be_canonical_once_it_leads_to_the_room() {
     let content = json!({ "alias": alias, "alt_aliases": [alias] });
     ada.set_state(&room, "m.room.canonical_alias", "", &content).await;
     assert_eq!(ada.state(&room, "m.room.canonical_alias", "").await, content);
+}
+
+/// Spec: appendices, "Room aliases": "MUST NOT exceed 255 bytes".
+#[tokio::test]
+async fn an_alias_that_is_too_long_is_refused() {
+    let (ada, _, room, _) = kitchen().await;
+    let alias = format!("#{}:{}", "a".repeat(250), ada.server().name());
+    let answer = ada.put(&path(&alias), &json!({ "room_id": room })).await;
+    answer.expect_error(400, "M_INVALID_PARAM");
+}
+
+/// Spec: `GET /rooms/{roomId}/aliases`: "can be called by users who are in the room (external users receive an
+/// `M_FORBIDDEN` error response). If the room's `m.room.history_visibility` maps to `world_readable`, any user can".
+#[tokio::test]
+async fn aliases_are_listed_to_who_left_only_where_the_world_reads() {
+    let (ada, bo, room, alias) = kitchen().await;
+    ada.put(&path(&alias), &json!({ "room_id": room })).await.expect_ok();
+    let listing = room_path(&room, "aliases");
+    bo.leave(&room).await;
+    bo.get(&listing).await.expect_error(403, "M_FORBIDDEN");
+    let readable = json!({ "history_visibility": "world_readable" });
+    ada.set_state(&room, "m.room.history_visibility", "", &readable).await;
+    assert_eq!(bo.get(&listing).await.expect_ok()["aliases"], json!([alias]));
+    bo.get(&room_path("!nothing:hearth.test", "aliases")).await.expect_error(403, "M_FORBIDDEN");
+    bo.get(&room_path("nonsense", "aliases"))
+        .await
+        .expect_error_of(&[(400, "M_INVALID_PARAM"), (403, "M_FORBIDDEN")]);
 }

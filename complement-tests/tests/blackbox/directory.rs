@@ -274,3 +274,29 @@ async fn a_server_may_leave_the_directory_to_administrators() {
     publish(&ada, &room, "private").await;
     boss.get(&room_path(&room, "members")).await.expect_error(403, "M_FORBIDDEN");
 }
+
+/// Spec: `PUT /directory/list/room/{roomId}`, `visibility`: "Defaults to `public`".
+#[tokio::test]
+async fn a_room_is_made_public_when_nothing_else_is_said() {
+    let ada = Server::start().await.register("ada").await;
+    let path = visibility_path(&ada.create_room().await);
+    ada.put(&path, &json!({})).await.expect_ok();
+    assert_eq!(ada.get(&path).await.expect_ok()["visibility"], "public");
+}
+
+/// Spec: "The plain text topic of the room".
+#[tokio::test]
+async fn the_topic_is_listed_as_plain_text() {
+    let ada = Server::start().await.register("ada").await;
+    let name = unique("salon");
+    let text = json!([
+        { "mimetype": "text/html", "body": "<i>tea</i>" }, { "mimetype": "text/plain", "body": "tea" },
+    ]);
+    let topic = json!({ "topic": "something else", "m.topic": { "m.text": text } });
+    let body = json!({
+        "visibility": "public", "preset": "public_chat", "name": name,
+        "initial_state": [{ "type": "m.room.topic", "content": topic }],
+    });
+    create(&ada, &body).await;
+    assert_eq!(search(&ada, &name).await[0]["topic"], "tea");
+}

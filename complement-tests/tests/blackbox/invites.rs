@@ -62,12 +62,9 @@ async fn invitations_made_before_are_hidden_while_they_are_blocked() {
     assert!(sees_invitation(&bo, &room).await);
 }
 
-/// Spec: MSC4155, which Synapse serves where it is turned on.
+/// Spec: MSC4155.
 #[tokio::test]
 async fn a_filter_blocks_or_hides_invitations_by_who_sends_them() {
-    if synapse_departs_from("MSC4155") {
-        return;
-    }
     let (ada, bo, room) = kitchen().await;
     let body = json!({ "user_id": bo.user_id });
     for filter in [
@@ -112,6 +109,31 @@ async fn stripped_state_of_an_invitation_has_what_a_room_is_and_nothing_more() {
         assert!(types.contains(&kind), "{kind} in {types:?}");
     }
     assert!(!types.contains(&"m.room.power_levels"));
+    is_stripped(events);
+}
+
+/// Spec: "Stripped state events can only have the `sender`, `type`, `state_key` and `content` properties present".
+fn is_stripped(events: &[Value]) {
+    for event in events {
+        let mut keys: Vec<_> = event.as_object().expect("an event").keys().collect();
+        keys.sort_unstable();
+        assert_eq!(keys, ["content", "sender", "state_key", "type"], "{event}");
+    }
+}
+
+/// Spec: "Stripped state": "The `m.room.create` event is now **required** in […] `knock_state`".
+#[tokio::test]
+async fn stripped_state_of_a_knock_has_the_create_event() {
+    let (ada, bo, room) = kitchen().await;
+    ada.set_state(&room, "m.room.join_rules", "", &json!({ "join_rule": "knock" })).await;
+    let path = format!("/_matrix/client/v3/knock/{}", encoded(&room));
+    bo.post(&path, &json!({})).await.expect_ok();
+    let sync = bo.sync().await;
+    let events = sync["rooms"]["knock"][&room]["knock_state"]["events"].as_array().unwrap();
+    let create = events.iter().find(|event| event["type"] == "m.room.create");
+    assert_eq!(create.expect("the create event")["sender"], ada.user_id.as_str());
+    assert!(events.iter().any(|event| event["content"]["membership"] == "knock"), "{events:?}");
+    is_stripped(events);
 }
 
 /// Spec: "Third-party invites". No identity server is trusted until one is configured.

@@ -1,6 +1,6 @@
 //! Who is in a room.
 
-use complement_tests::{Client, Server, encoded, room_path};
+use complement_tests::{Client, Server, encoded, room_path, synapse_departs_from};
 use serde_json::{Value, json};
 
 /// Ada's room: bo in it, cy invited, dee left.
@@ -114,4 +114,31 @@ async fn joined_rooms_are_those_one_is_in_now() {
         let answer = client.get("/_matrix/client/v3/joined_rooms").await.expect_ok();
         assert_eq!(answer["joined_rooms"], rooms, "{}", client.user_id);
     }
+}
+
+/// Spec: `GET /rooms/{roomId}/members`: "either the membership *is* the same as `membership` **or** *is not* the same as
+/// `not_membership`".
+#[tokio::test]
+async fn two_conditions_on_members_are_joined_by_or() {
+    let ([ada, bo, cy, dee], room) = kitchen().await;
+    if synapse_departs_from("the two parameters create an 'or' condition") {
+        return;
+    }
+    let all = sorted(&[&ada, &bo, &cy, &dee]);
+    assert_eq!(members(&bo, &room, "?membership=join&not_membership=join").await, all);
+    let query = "?membership=leave&not_membership=invite";
+    assert_eq!(members(&bo, &room, query).await, sorted(&[&ada, &bo, &dee]));
+}
+
+#[tokio::test]
+async fn a_redacted_name_is_not_among_the_members() {
+    let ([ada, bo, ..], room) = kitchen().await;
+    let content = json!({ "membership": "join", "displayname": "Rude" });
+    let event = bo.set_state(&room, "m.room.member", &bo.user_id, &content).await;
+    ada.redact(&room, &event).await;
+    let shown = ada.get(&room_path(&room, "joined_members")).await.expect_ok();
+    if synapse_departs_from("redacted events have no name (Synapse tells it on)") {
+        return;
+    }
+    assert_eq!(shown["joined"][&bo.user_id]["display_name"], Value::Null);
 }

@@ -155,7 +155,11 @@ async fn an_invite_without_a_user_or_of_none_answers_400() {
     }
     for body in bodies {
         let answer = post(&ada, &room, "invite", &body).await;
-        assert_eq!(answer.status, 400, "{body}: {}", answer.text);
+        answer.expect_error_of(&[
+            (400, "M_BAD_JSON"),
+            (400, "M_INVALID_PARAM"),
+            (400, "M_MISSING_PARAM"),
+        ]);
     }
 }
 
@@ -373,4 +377,94 @@ async fn a_server_may_forget_rooms_as_they_are_left() {
         bo.join(room).await;
         bo.get(&room_path(room, "messages?dir=b")).await.expect_ok();
     }
+}
+
+fn knock_path(name: &str) -> String {
+    format!("/_matrix/client/v3/knock/{}", encoded(name))
+}
+
+/// Spec: "Knocking on rooms": "Users who are currently in the room, already invited, or banned cannot knock".
+#[tokio::test]
+async fn members_and_the_invited_and_banned_do_not_knock() {
+    let (ada, bo, cy, room) = kitchen("private_chat").await;
+    ada.set_state(&room, "m.room.join_rules", "", &json!({ "join_rule": "knock" })).await;
+    let knock = async |client: &Client| client.post(&knock_path(&room), &json!({})).await;
+    knock(&bo).await.expect_error(403, "M_FORBIDDEN");
+    ada.invite(&room, &cy).await;
+    knock(&cy).await.expect_error(403, "M_FORBIDDEN");
+    post(&ada, &room, "ban", &json!({ "user_id": cy.user_id })).await.expect_ok();
+    knock(&cy).await.expect_error_of(BARRED);
+}
+
+#[tokio::test]
+async fn there_is_no_knocking_on_what_is_not_there() {
+    let server = Server::start().await;
+    let ada = server.register("ada").await;
+    let alias = format!("#{}:{}", unique("nothing"), server.name());
+    ada.post(&knock_path(&alias), &json!({})).await.expect_error(404, "M_NOT_FOUND");
+    if synapse_departs_from("404: The room could not be found or resolved to a room ID") {
+        return;
+    }
+    let room = format!("!{}:{}", unique("nothing"), server.name());
+    ada.post(&knock_path(&room), &json!({})).await.expect_error(404, "M_NOT_FOUND");
+}
+
+/// Spec: "Knocking on rooms": members deny a knock, and who knocked retracts it.
+#[tokio::test]
+async fn a_knock_is_denied_or_taken_back() {
+    let (ada, _, cy, room) = kitchen("private_chat").await;
+    ada.set_state(&room, "m.room.join_rules", "", &json!({ "join_rule": "knock" })).await;
+    cy.post(&knock_path(&room), &json!({})).await.expect_ok();
+    post(&ada, &room, "kick", &json!({ "user_id": cy.user_id })).await.expect_ok();
+    assert_eq!(membership(&ada, &room, &cy).await, "leave");
+    cy.post(&knock_path(&room), &json!({})).await.expect_ok();
+    cy.leave(&room).await;
+    assert_eq!(membership(&ada, &room, &cy).await, "leave");
+    post(&cy, &room, "join", &json!({})).await.expect_error(403, "M_FORBIDDEN");
+}
+
+/// Spec: `knock_restricted`: "This room can be joined as though it was `restricted` *or* `knock`".
+#[tokio::test]
+async fn a_room_may_be_open_to_members_of_another_and_to_knocks() {
+    let (ada, bo, cy, hall) = kitchen("private_chat").await;
+    let rule = json!({
+        "join_rule": "knock_restricted",
+        "allow": [{ "type": "m.room_membership", "room_id": hall }],
+    });
+    let body = json!({ "initial_state": [{ "type": "m.room.join_rules", "content": rule }] });
+    let attic = ada.create_room_with(&body).await;
+    bo.join(&attic).await;
+    post(&cy, &attic, "join", &json!({})).await.expect_error(403, "M_FORBIDDEN");
+    cy.post(&knock_path(&attic), &json!({})).await.expect_ok();
+    ada.invite(&attic, &cy).await;
+    cy.join(&attic).await;
+}
+
+/// Spec: `/kick`, `/ban`, `/unban` and `/invite`, 403: "The kicker is not currently in the room", and so on.
+#[tokio::test]
+async fn who_is_not_in_a_room_changes_no_memberships() {
+    let (ada, bo, cy, room) = kitchen("public_chat").await;
+    let mut levels = ada.state(&room, "m.room.power_levels", "").await;
+    levels["users"][&cy.user_id] = json!(100);
+    ada.set_state(&room, "m.room.power_levels", "", &levels).await;
+    let dee = ada.server().register("dee").await;
+    post(&ada, &room, "ban", &json!({ "user_id": dee.user_id })).await.expect_ok();
+    for (action, whom) in [("kick", &bo), ("ban", &bo), ("unban", &dee)] {
+        let answer = post(&cy, &room, action, &json!({ "user_id": whom.user_id })).await;
+        answer.expect_error(403, "M_FORBIDDEN");
+    }
+}
+
+/// Spec: "Restricted rooms": "If the user has an invite to the room then the restrictions will not affect them".
+#[tokio::test]
+async fn the_invited_and_banned_are_so_in_restricted_rooms_too() {
+    let (ada, bo, cy, hall) = kitchen("private_chat").await;
+    let allow = json!([{ "type": "m.room_membership", "room_id": hall }]);
+    let rule = json!({ "join_rule": "restricted", "allow": allow });
+    let body = json!({ "initial_state": [{ "type": "m.room.join_rules", "content": rule }] });
+    let attic = ada.create_room_with(&body).await;
+    ada.invite(&attic, &cy).await;
+    cy.join(&attic).await;
+    post(&ada, &attic, "ban", &json!({ "user_id": bo.user_id })).await.expect_ok();
+    post(&bo, &attic, "join", &json!({})).await.expect_error_of(BARRED);
 }

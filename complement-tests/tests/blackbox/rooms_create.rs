@@ -276,3 +276,137 @@ async fn the_creator_is_joined_and_others_are_not() {
     let joined = bo.get("/_matrix/client/v3/joined_rooms").await.expect_ok();
     assert_eq!(joined["joined_rooms"], json!([]));
 }
+
+/// Spec: `createRoom`, 400: "the initial state implied by the parameters to the request is invalid: for example, the user's
+/// `power_level` is set below that necessary to set the room name (`errcode` set to `M_INVALID_ROOM_STATE`)".
+#[tokio::test]
+async fn a_room_whose_first_events_forbid_each_other_is_not_made() {
+    let ada = Server::start().await.register("ada").await;
+    if synapse_departs_from("errcode set to M_INVALID_ROOM_STATE (Synapse: 403)") {
+        return;
+    }
+    let powerless = json!({ "users": { ada.user_id.clone(): 0 } });
+    for body in [
+        json!({ "room_version": "11", "name": "x", "power_level_content_override": powerless }),
+        json!({ "initial_state": [{ "type": "m.room.create", "content": {} }] }),
+        json!({ "invite": [ada.user_id] }),
+        json!({ "initial_state": [{
+            "type": "m.room.member", "state_key": "@bo:hearth.test",
+            "content": { "membership": "join" },
+        }] }),
+    ] {
+        ada.post(CREATE, &body).await.expect_error(400, "M_INVALID_ROOM_STATE");
+    }
+    let joined = ada.get("/_matrix/client/v3/joined_rooms").await.expect_ok();
+    assert_eq!(joined["joined_rooms"], json!([]));
+}
+
+#[tokio::test]
+async fn an_unknown_preset_or_visibility_is_refused() {
+    let ada = Server::start().await.register("ada").await;
+    let mut bodies = vec![json!({ "preset": "open_house" })];
+    if !synapse_departs_from("visibility is one of public and private") {
+        bodies.push(json!({ "visibility": "sometimes" }));
+    }
+    for body in bodies {
+        ada.post(CREATE, &body).await.expect_error_of(&[
+            (400, "M_BAD_JSON"),
+            (400, "M_INVALID_PARAM"),
+            (400, "M_UNKNOWN"),
+        ]);
+    }
+}
+
+/// Spec: appendices, "Room aliases": at most 255 bytes.
+#[tokio::test]
+async fn an_alias_that_is_too_long_is_refused() {
+    let ada = Server::start().await.register("ada").await;
+    let answer = ada.post(CREATE, &json!({ "room_alias_name": "a".repeat(250) })).await;
+    answer.expect_error(400, "M_INVALID_PARAM");
+}
+
+/// Spec: `createRoom`: "It MUST apply the events implied by the request in the following order".
+#[tokio::test]
+async fn the_first_events_come_in_their_order() {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let body = json!({
+        "preset": "private_chat", "name": "Kitchen", "topic": "Tea", "invite": [bo.user_id],
+        "room_alias_name": unique("kitchen"),
+        "initial_state": [
+            { "type": "com.example.tea", "content": {} }, { "type": "com.example.cake", "content": {} },
+        ],
+    });
+    let room = ada.create_room_with(&body).await;
+
+    let answer = ada.get(&room_path(&room, "messages?dir=f&limit=50")).await.expect_ok();
+
+    let events = answer["chunk"].as_array().expect("a list");
+    let types: Vec<_> = events.iter().filter_map(|event| event["type"].as_str()).collect();
+    assert_eq!(
+        types[..4],
+        ["m.room.create", "m.room.member", "m.room.power_levels", "m.room.canonical_alias",]
+    );
+    let mut preset = types[4..7].to_vec();
+    preset.sort_unstable();
+    let of_preset = ["m.room.guest_access", "m.room.history_visibility", "m.room.join_rules"];
+    assert_eq!(preset, of_preset);
+    assert_eq!(
+        types[7..],
+        ["com.example.tea", "com.example.cake", "m.room.name", "m.room.topic", "m.room.member",]
+    );
+}
+
+/// Spec: `createRoom`, `topic`: "an `m.room.topic` event with a `text/plain` mimetype".
+#[tokio::test]
+async fn the_topic_is_plain_text() {
+    let ada = Server::start().await.register("ada").await;
+    let room = ada.create_room_with(&json!({ "topic": "Tea" })).await;
+    let topic = ada.state(&room, "m.room.topic", "").await;
+    let text = &topic["m.topic"]["m.text"][0];
+    assert_eq!(text["body"], "Tea");
+    assert!(text["mimetype"].is_null() || text["mimetype"] == "text/plain", "{topic}");
+}
+
+/// Spec: `createRoom`: in version 12 "the power level for sending `m.room.tombstone` events MUST explicitly be higher
+/// than `state_default`".
+#[tokio::test]
+async fn it_takes_more_than_setting_state_to_replace_a_room() {
+    let ada = Server::start().await.register("ada").await;
+    let mut overrides = vec![json!({})];
+    if !synapse_departs_from("MUST explicitly be higher than state_default, whatever is overridden")
+    {
+        overrides.push(json!({ "state_default": 150 }));
+        overrides.push(json!({ "events": {} }));
+    }
+    for levels in overrides {
+        let body = json!({ "room_version": "12", "power_level_content_override": levels });
+        let room = ada.create_room_with(&body).await;
+        let levels = ada.state(&room, "m.room.power_levels", "").await;
+        let tombstone = levels["events"]["m.room.tombstone"].as_i64();
+        assert!(tombstone > levels["state_default"].as_i64(), "{levels}");
+    }
+}
+
+/// Spec: `createRoom`, `creation_content`: "deduplicating between the two parameters".
+#[tokio::test]
+async fn who_is_named_twice_is_a_creator_once() {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let body = json!({
+        "preset": "trusted_private_chat", "room_version": "12", "invite": [bo.user_id],
+        "creation_content": { "additional_creators": [bo.user_id, "@cy:hearth.test"] },
+    });
+    let room = ada.create_room_with(&body).await;
+    let create = ada.state(&room, "m.room.create", "").await;
+    let mut creators: Vec<_> = create["additional_creators"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    creators.sort_unstable();
+    let mut wanted = [bo.user_id.as_str(), "@cy:hearth.test"];
+    wanted.sort_unstable();
+    assert_eq!(creators, wanted);
+}

@@ -71,7 +71,9 @@ async fn messages_names_and_topics_are_found_by_their_words() {
     assert_eq!(all["count"], 3);
     assert_eq!(ids(&all), [topic.clone(), name.clone(), message.clone()]);
     assert!(all["results"][0]["rank"].is_number(), "{all}");
-    assert_eq!(all["highlights"], json!([word]));
+    let highlights = all["highlights"].as_array().expect("a list").iter();
+    let highlights: Vec<_> = highlights.filter_map(Value::as_str).map(str::to_lowercase).collect();
+    assert_eq!(highlights, std::slice::from_ref(&word));
     for (key, wanted) in
         [("content.body", &message), ("content.name", &name), ("content.topic", &topic)]
     {
@@ -138,6 +140,9 @@ async fn results_are_read_page_by_page_in_either_order() {
     }
     said.reverse();
     for order in ["recent", "rank"] {
+        if order == "rank" && synapse_departs_from("[a] server need not support pagination") {
+            continue;
+        }
         let criteria = json!({
             "search_term": "tea", "order_by": order, "filter": { "rooms": [room], "limit": 3 },
         });
@@ -262,8 +267,9 @@ async fn a_result_comes_with_its_context_and_profiles_if_asked_for() {
 
     let without =
         search(&ada, json!({ "search_term": "tea", "filter": { "rooms": [room] } })).await;
-    assert!(without["results"][0].get("context").is_none(), "{without}");
-    assert!(without.get("state").is_none(), "{without}");
+    let is_empty = |value: Option<&Value>| value.is_none_or(|value| *value == json!({}));
+    assert!(is_empty(without["results"][0].get("context")), "{without}");
+    assert!(is_empty(without.get("state")), "{without}");
 }
 
 #[tokio::test]
@@ -356,6 +362,7 @@ async fn nonsense_criteria_answer_400() {
         (400, "M_BAD_JSON"),
         (400, "M_MISSING_PARAM"),
         (400, "M_INVALID_PARAM"),
+        (400, "M_UNKNOWN"),
     ]);
     let stranger = ada.server().stranger();
     stranger.post(PATH, &criteria).await.expect_error(401, "M_MISSING_TOKEN");
@@ -376,4 +383,19 @@ async fn what_was_sent_right_before_a_crash_is_found_after_it() {
         let found = search_until(&ada, PATH, &criteria, |found| found["count"] == wanted).await;
         assert_eq!(ids(&found), said);
     }
+}
+
+/// Spec: "Search Categories": "The search will *not* include rooms that are end to end encrypted".
+#[tokio::test]
+async fn encrypted_rooms_are_not_searched() {
+    let (ada, _, room) = kitchen().await;
+    ada.say(&room, "tea").await;
+    assert_eq!(found(&ada, &room, "tea").await.len(), 1);
+    let algorithm = json!({ "algorithm": "m.megolm.v1.aes-sha2" });
+    ada.set_state(&room, "m.room.encryption", "", &algorithm).await;
+    ada.set_state(&room, "m.room.name", "", &json!({ "name": "tea" })).await;
+    if synapse_departs_from("The search will not include rooms that are end to end encrypted") {
+        return;
+    }
+    assert!(found(&ada, &room, "tea").await.is_empty());
 }

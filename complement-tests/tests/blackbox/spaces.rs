@@ -1,6 +1,6 @@
 //! Spaces, and summaries of rooms.
 
-use complement_tests::{Answer, Client, Server, encoded, synapse_departs_from, unique};
+use complement_tests::{Answer, Client, Server, encoded, room_path, synapse_departs_from, unique};
 use serde_json::{Value, json};
 
 async fn create(client: &Client, name: &str, preset: &str, kind: Option<&str>) -> String {
@@ -180,7 +180,7 @@ async fn a_space_that_one_may_not_know_is_forbidden() {
             continue;
         }
         let answer = hierarchy(&ada, &hidden, query).await;
-        assert_eq!(answer.status, 400, "{query}: {}", answer.text);
+        answer.expect_error(400, "M_INVALID_PARAM");
     }
 }
 
@@ -258,4 +258,39 @@ async fn there_is_no_summary_of_what_is_not_there() {
     }
     let answer = ada.get(&summary_path("nonsense")).await;
     assert_eq!(answer.status, 400, "{}", answer.text);
+}
+
+/// Spec: `GET /rooms/{roomId}/hierarchy`, `from`: "`max_depth` and `suggested_only` cannot be changed from the first
+/// request".
+#[tokio::test]
+async fn a_walk_that_changes_on_its_way_is_refused() {
+    let ada = ada_at_home().await;
+    let root = house(&ada).await;
+    for (first, then) in [
+        ("?limit=1&suggested_only=true", ""),
+        ("?limit=1&suggested_only=true", "&suggested_only=false"),
+        ("?limit=1&max_depth=2", ""),
+        ("?limit=1&max_depth=2", "&max_depth=1"),
+        ("?limit=1", "&suggested_only=true"),
+    ] {
+        let page = hierarchy(&ada, &root, first).await.expect_ok();
+        let from = encoded(page["next_batch"].as_str().expect("there is more"));
+        let answer = hierarchy(&ada, &root, &format!("?from={from}{then}")).await;
+        answer.expect_error(400, "M_INVALID_PARAM");
+    }
+}
+
+/// Spec: `GET /rooms/{roomId}/hierarchy`, 403: "The user has been banned from the room".
+#[tokio::test]
+async fn who_is_banned_from_a_space_does_not_walk_through_it() {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let root = space(&ada, "root").await;
+    hierarchy(&bo, &root, "").await.expect_ok();
+    let ban = json!({ "user_id": bo.user_id });
+    ada.post(&room_path(&root, "ban"), &ban).await.expect_ok();
+    if synapse_departs_from("403: The user has been banned from the room") {
+        return;
+    }
+    hierarchy(&bo, &root, "").await.expect_error(403, "M_FORBIDDEN");
 }

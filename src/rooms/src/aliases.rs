@@ -1,5 +1,6 @@
 //! Room aliases of this server.
 
+use protocol::limits;
 use protocol::power_levels::PowerLevels;
 use ruma::events::StateEventType;
 use ruma::events::room::canonical_alias::RoomCanonicalAliasEventContent;
@@ -14,9 +15,9 @@ const MAX_LISTED: usize = 1_000;
 impl Rooms {
     /// Points a new local alias at a room.
     ///
-    /// Fails with [`RoomError::AliasNotLocal`] for another server's alias, [`RoomError::AliasTaken`] if it exists,
-    /// [`RoomError::NotInRoom`] if its creator is not in the room. Spec: client-server API,
-    /// `PUT /directory/room/{roomAlias}`.
+    /// Fails with [`RoomError::AliasNotLocal`] for another server's alias, [`RoomError::InvalidParameter`] for one that
+    /// is too long, [`RoomError::AliasTaken`] if it exists, [`RoomError::NotInRoom`] if its creator is not in the room.
+    /// Spec: client-server API, `PUT /directory/room/{roomAlias}`.
     #[tracing::instrument(skip_all, fields(%alias, %room_id))]
     pub async fn create_alias(
         &self,
@@ -25,6 +26,7 @@ impl Rooms {
         room_id: &RoomId,
     ) -> Result<(), RoomError> {
         self.check_local(alias)?;
+        check_length(alias)?;
         let room = self.number_of(room_id).await?;
         let membership = self.membership_of(creator, room).await?;
         if membership.is_none_or(|known| known.membership != Membership::Join) {
@@ -100,14 +102,19 @@ impl Rooms {
         }
     }
 
-    /// The local aliases of a room. Fails with [`RoomError::NotInRoom`] for who may not see its state.
+    /// The local aliases of a room. Fails with [`RoomError::NotInRoom`] for who is not in it, unless it is open to
+    /// the world.
     /// Spec: client-server API, `GET /rooms/{roomId}/aliases`.
     pub async fn aliases(
         &self,
         user: &UserId,
         room_id: &RoomId,
     ) -> Result<Vec<OwnedRoomAliasId>, RoomError> {
-        self.readable_state(user, room_id).await?;
+        let seen = match self.number_of_joined(user, room_id).await {
+            Err(RoomError::NotInRoom) => self.open_state(room_id).await.map(|(room, _)| room),
+            outcome => outcome,
+        };
+        seen?;
         Ok(self.store().aliases_of(room_id, MAX_LISTED).await?)
     }
 
@@ -144,4 +151,13 @@ impl Rooms {
             &rules,
         ))
     }
+}
+
+/// Fails with [`RoomError::InvalidParameter`] for an alias that is longer than aliases may be.
+/// Spec: appendices, "Room aliases".
+pub(crate) fn check_length(alias: &RoomAliasId) -> Result<(), RoomError> {
+    if alias.as_str().len() <= limits::IDENTIFIER {
+        return Ok(());
+    }
+    Err(RoomError::InvalidParameter("the alias is too long".to_owned()))
 }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use store::{AliasRecord, Batch, Publication, StoreError};
 
+use crate::aliases::check_length;
 use crate::assembly::Draft;
 use crate::founding::Founding;
 use crate::membership::member_content;
@@ -74,11 +75,14 @@ pub struct CreateRoom {
 const MAX_INVITES: usize = 100;
 const MAX_INITIAL_STATE: usize = 500;
 
+/// The level to replace a room where creators are above all levels.
+const TOMBSTONE: i64 = 150;
+
 impl Rooms {
     /// Creates a room, whole or not at all, and returns its ID once it is durable.
     ///
-    /// Fails with [`RoomError::UnsupportedVersion`], [`RoomError::AliasInUse`], and as an event would that the
-    /// request adds. Spec: client-server API, `POST /createRoom`.
+    /// Fails with [`RoomError::UnsupportedVersion`], [`RoomError::AliasInUse`], [`RoomError::InvalidRoomState`] when the
+    /// room's rules do not allow an event that the request adds, and as that event would. Spec: client-server API, `POST /createRoom`.
     #[tracing::instrument(skip_all, fields(%creator))]
     pub async fn create_room(
         &self,
@@ -103,10 +107,11 @@ impl Rooms {
         let version = version.unwrap_or_else(|| self.settings().default_version.clone());
         let rules = room_version::rules(&version)
             .ok_or_else(|| RoomError::UnsupportedVersion(version.clone()))?;
-        if let Some(alias) = &wish.alias
-            && self.store().alias(alias).await?.is_some()
-        {
-            return Err(RoomError::AliasInUse(alias.clone()));
+        if let Some(alias) = &wish.alias {
+            check_length(alias)?;
+            if self.store().alias(alias).await?.is_some() {
+                return Err(RoomError::AliasInUse(alias.clone()));
+            }
         }
         if wish.publication == Publication::Published {
             self.check_publisher(creator).await?;
@@ -127,6 +132,7 @@ impl Rooms {
             (Err(RoomError::Store(StoreError::Conflict)), Some(alias)) => {
                 Err(RoomError::AliasInUse(alias.clone()))
             }
+            (Err(RoomError::Forbidden(reason)), _) => Err(RoomError::InvalidRoomState(reason)),
             (outcome, _) => outcome,
         }
     }
@@ -134,6 +140,9 @@ impl Rooms {
     /// What follows the create event, in the order that the specification gives.
     async fn drafts(&self, plan: &Plan<'_>) -> Result<Vec<Draft>, RoomError> {
         let wish = plan.wish;
+        if wish.initial_state.iter().any(|state| state.kind == TimelineEventType::RoomCreate) {
+            return Err(RoomError::InvalidRoomState("a room is created once".to_owned()));
+        }
         let profile = self.profile_of(plan.creator).await?;
         let mut drafts = vec![plan.state(
             "m.room.member",
@@ -228,7 +237,7 @@ impl Plan<'_> {
             let invited = self.wish.invite.iter().filter(|_| trusted);
             users.extend(invited.map(|user| (user.to_string(), json!(100))));
         }
-        let tombstone = if self.creators_are_privileged() { 150 } else { 100 };
+        let tombstone = if self.creators_are_privileged() { TOMBSTONE } else { 100 };
         let invite = if self.wish.preset == Preset::PublicChat { 50 } else { 0 };
         let mut content = json!({
             "users": users,
@@ -253,6 +262,9 @@ impl Plan<'_> {
         });
         for (key, value) in &self.wish.power_levels {
             content[key] = value.clone();
+        }
+        if self.creators_are_privileged() {
+            raise_tombstone(&mut content);
         }
         content
     }
@@ -286,6 +298,19 @@ impl Plan<'_> {
         let initial = self.wish.initial_state.iter();
         let left = initial.filter(move |state| !(state.state_key.is_empty() && overridden(state)));
         left.map(|state| self.given(state))
+    }
+}
+
+/// Where it takes no more than other state to replace a room, makes it take more.
+/// Spec: client-server API, `POST /createRoom`: in version 12 the level of tombstones "MUST explicitly be higher than
+/// `state_default`".
+fn raise_tombstone(levels: &mut Value) {
+    let state_default = levels["state_default"].as_i64().unwrap_or(50);
+    let Some(events) = levels.get_mut("events").and_then(Value::as_object_mut) else { return };
+    let tombstone = events.get("m.room.tombstone").map_or(Some(0), Value::as_i64);
+    if tombstone.is_some_and(|level| level <= state_default) {
+        let raised = state_default.saturating_add(1).max(TOMBSTONE);
+        events.insert("m.room.tombstone".to_owned(), json!(raised));
     }
 }
 
@@ -345,6 +370,21 @@ mod tests {
         let version = RoomVersionId::try_from("org.example.99").unwrap();
         let refused = rooms.create_room(ada(), wish(Preset::PublicChat, version)).await;
         assert!(matches!(refused, Err(RoomError::UnsupportedVersion(_))));
+    }
+
+    #[test]
+    fn it_takes_more_to_replace_a_room_than_to_set_its_state() {
+        for (levels, expected) in [
+            (json!({ "events": {}, "state_default": 50 }), Some(150)),
+            (json!({ "events": { "m.room.tombstone": 50 }, "state_default": 50 }), Some(150)),
+            (json!({ "events": { "m.room.tombstone": 60 }, "state_default": 50 }), Some(60)),
+            (json!({ "events": { "m.room.tombstone": 150 }, "state_default": 200 }), Some(201)),
+            (json!({ "events": [] }), None),
+        ] {
+            let mut raised = levels.clone();
+            raise_tombstone(&mut raised);
+            assert_eq!(raised["events"]["m.room.tombstone"].as_i64(), expected, "{levels}");
+        }
     }
 
     #[tokio::test]

@@ -74,11 +74,12 @@ impl Rooms {
     /// A part of a space as far as a user may know of it. Each walk begins at the top: what was shown before is
     /// passed over.
     ///
-    /// Fails with [`RoomError::NotInRoom`] when the user may know nothing of the space.
+    /// Fails with [`RoomError::NotInRoom`] when the user may know nothing of the space or is banned from it.
     /// Spec: client-server API, `GET /rooms/{roomId}/hierarchy`.
     #[tracing::instrument(skip_all, fields(room_id = %wanted.root))]
     pub async fn hierarchy(&self, wanted: Hierarchy<'_>) -> Result<HierarchyPage, RoomError> {
         let HierarchyToken { shown, max_depth, children } = wanted.from;
+        self.check_not_banned(wanted.user, wanted.root).await?;
         let mut page = HierarchyPage { rooms: Vec::new(), next: None };
         let mut seen: HashSet<OwnedRoomId> = HashSet::new();
         let mut ahead = vec![(wanted.root.to_owned(), 0)];
@@ -119,6 +120,15 @@ impl Rooms {
             passed += 1;
         }
         Ok(page)
+    }
+
+    /// Spec: client-server API, `GET /rooms/{roomId}/hierarchy`, 403: "The user has been banned from the room".
+    async fn check_not_banned(&self, user: &UserId, room_id: &RoomId) -> Result<(), RoomError> {
+        let room = self.number_of_seen(room_id).await?;
+        match self.membership_of(user, room).await? {
+            Some(known) if known.membership == Membership::Ban => Err(RoomError::NotInRoom),
+            _ => Ok(()),
+        }
     }
 
     /// What may be told of a room to a user, or to a stranger, and what the user is to it. `leave` for who never was

@@ -342,8 +342,10 @@ impl<'a> View<'a> {
             return Ok(None);
         }
         if !self.sights.contains_key(&hit.room) {
+            let is_encrypted = self.rooms.is_encrypted(hit.room).await?;
             let sight = match self.rooms.sight(self.reader, hit.room).await {
-                Ok(sight) => Some(sight),
+                // Spec: "The search will not include rooms that are end to end encrypted".
+                Ok(sight) => Some(sight).filter(|_| !is_encrypted),
                 Err(RoomError::NotInRoom) => None,
                 Err(error) => return Err(error),
             };

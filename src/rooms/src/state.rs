@@ -92,9 +92,16 @@ impl Rooms {
         room_id: &RoomId,
     ) -> Result<(RoomNumber, StateRoot), RoomError> {
         match self.visible_state(user, room_id).await {
-            Err(RoomError::NotInRoom) => {}
-            outcome => return outcome,
+            Err(RoomError::NotInRoom) => self.open_state(room_id).await,
+            outcome => outcome,
         }
+    }
+
+    /// The state of a room that is open to the world now. Fails with [`RoomError::NotInRoom`] for others.
+    pub(crate) async fn open_state(
+        &self,
+        room_id: &RoomId,
+    ) -> Result<(RoomNumber, StateRoot), RoomError> {
         let room = self.cell_of(room_id).await.map_err(hide_room)?.number;
         let root = self.current_state(room).await?;
         let kind = StateEventType::RoomHistoryVisibility;
@@ -105,6 +112,12 @@ impl Rooms {
                 .is_ok_and(|content| content.history_visibility == HistoryVisibility::WorldReadable)
         });
         if is_open { Ok((room, root)) } else { Err(RoomError::NotInRoom) }
+    }
+
+    /// Whether what is said in a room is encrypted now.
+    pub(crate) async fn is_encrypted(&self, room: RoomNumber) -> Result<bool, RoomError> {
+        let root = self.current_state(room).await?;
+        Ok(self.state_at(room, root, &StateEventType::RoomEncryption, "").await?.is_some())
     }
 
     /// The state right after an event.

@@ -62,7 +62,7 @@ impl Rooms {
             history["history_visibility"] == "world_readable",
         );
         summary.name = text(&content(StateEventType::RoomName).await?, "name");
-        summary.topic = text(&content(StateEventType::RoomTopic).await?, "topic");
+        summary.topic = plain_topic(&content(StateEventType::RoomTopic).await?);
         let alias = content(StateEventType::RoomCanonicalAlias).await?;
         summary.canonical_alias = parsed::<OwnedRoomAliasId>(&alias["alias"]);
         let avatar = content(StateEventType::RoomAvatar).await?;
@@ -152,6 +152,17 @@ fn join_rule(content: Value) -> JoinRuleSummary {
     }
 }
 
+/// A topic as plain text: its representation of that kind, or else what is there for clients that know none.
+/// Spec: client-server API, `m.room.topic`.
+fn plain_topic(content: &Value) -> Option<String> {
+    let representations = content["m.topic"]["m.text"].as_array().into_iter().flatten();
+    let mut plain = representations.filter(|one| match &one["mimetype"] {
+        Value::Null => true,
+        mimetype => mimetype == "text/plain",
+    });
+    plain.find_map(|one| text(one, "body")).or_else(|| text(content, "topic"))
+}
+
 /// A text of a content, if it is one and not empty, as far as it is told.
 fn text(content: &Value, key: &str) -> Option<String> {
     let text = content[key].as_str().filter(|text| !text.is_empty())?;
@@ -172,6 +183,28 @@ mod tests {
         let unknown = join_rule(json!({ "join_rule": "org.example.lottery" }));
         assert_eq!(unknown, JoinRuleSummary::Invite);
         assert_eq!(join_rule(json!({ "join_rule": "knock" })), JoinRuleSummary::Knock);
+    }
+
+    #[test]
+    fn a_topic_is_told_as_plain_text() {
+        let representations = |all: Value| json!({ "topic": "old", "m.topic": { "m.text": all } });
+        for (content, expected) in [
+            (json!({ "topic": "tea" }), Some("tea")),
+            (representations(json!([{ "body": "tea" }])), Some("tea")),
+            (representations(json!([{ "body": "tea", "mimetype": "text/plain" }])), Some("tea")),
+            (
+                representations(
+                    json!([{ "body": "<i>", "mimetype": "text/html" }, { "body": "tea" }]),
+                ),
+                Some("tea"),
+            ),
+            (representations(json!([{ "body": "<i>", "mimetype": "text/html" }])), Some("old")),
+            (representations(json!("tea")), Some("old")),
+            (json!({ "topic": 5, "m.topic": [] }), None),
+            (Value::Null, None),
+        ] {
+            assert_eq!(plain_topic(&content).as_deref(), expected, "{content}");
+        }
     }
 
     #[test]

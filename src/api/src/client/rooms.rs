@@ -17,6 +17,7 @@ mod threads;
 mod timeline;
 mod timestamps;
 mod upgrades;
+mod visibility_request;
 
 use rooms::{RoomError, Rooms, Viewer};
 use ruma::serde::Raw;

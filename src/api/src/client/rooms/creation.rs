@@ -25,11 +25,7 @@ async fn create_room(
     if let Some(invited) = request.invite_3pid.first() {
         return Err(RoomError::IdentityServerNotTrusted(invited.id_server.clone()).into());
     }
-    let preset = match (&request.preset, &request.visibility) {
-        (Some(RoomPreset::PublicChat), _) | (None, Visibility::Public) => Preset::PublicChat,
-        (Some(RoomPreset::TrustedPrivateChat), _) => Preset::TrustedPrivateChat,
-        _ => Preset::PrivateChat,
-    };
+    let preset = preset(request.preset.as_ref(), &request.visibility)?;
     let alias = request.room_alias_name.as_deref().map(|name| local_alias(&rooms, name));
     let initial_state = request.initial_state.iter().map(|state| initial_state(state.json()));
     let wish = CreateRoom {
@@ -49,6 +45,18 @@ async fn create_room(
         publication: publication(&request.visibility)?,
     };
     Ok(Response::new(rooms.create_room(requester.user_id(), wish).await?))
+}
+
+/// The preset that is named, or that follows from the visibility.
+fn preset(preset: Option<&RoomPreset>, visibility: &Visibility) -> Result<Preset, RoomError> {
+    match preset {
+        Some(RoomPreset::PublicChat) => Ok(Preset::PublicChat),
+        Some(RoomPreset::PrivateChat) => Ok(Preset::PrivateChat),
+        Some(RoomPreset::TrustedPrivateChat) => Ok(Preset::TrustedPrivateChat),
+        Some(other) => Err(RoomError::Malformed(format!("{other} is no preset"))),
+        None if *visibility == Visibility::Public => Ok(Preset::PublicChat),
+        None => Ok(Preset::PrivateChat),
+    }
 }
 
 fn local_alias(rooms: &Rooms, name: &str) -> Result<ruma::OwnedRoomAliasId, MatrixError> {

@@ -15,6 +15,7 @@ use ruma::{ServerName, UInt};
 use serde::Serialize;
 use store::Publication;
 
+use super::visibility_request::SetVisibility;
 use crate::stand_in::stand_in;
 use crate::{Endpoints, MatrixError, Requester};
 
@@ -123,7 +124,7 @@ async fn visibility(
 async fn set_visibility(
     rooms: Rooms,
     requester: Requester,
-    request: set_room_visibility::v3::Request,
+    request: SetVisibility,
 ) -> Result<set_room_visibility::v3::Response, MatrixError> {
     let publication = publication(&request.visibility)?;
     rooms.publish(requester.user_id(), &request.room_id, publication).await?;

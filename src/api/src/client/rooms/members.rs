@@ -30,9 +30,13 @@ async fn members(
         let at = at.map_err(|error| RoomError::InvalidParameter(error.to_string()))?;
         root = rooms.state_at_time(requester.user_id(), room, at).await?.unwrap_or(root);
     }
-    let wanted = |membership: &MembershipState| {
-        request.membership.as_ref().is_none_or(|wanted| wanted == membership)
-            && request.not_membership.as_ref().is_none_or(|unwanted| unwanted != membership)
+    let wanted = |membership: &MembershipState| match (&request.membership, &request.not_membership)
+    {
+        (None, None) => true,
+        (Some(wanted), None) => wanted == membership,
+        (None, Some(unwanted)) => unwanted != membership,
+        // Spec: "the two parameters create an 'or' condition".
+        (Some(wanted), Some(unwanted)) => wanted == membership || unwanted != membership,
     };
     let mut chunk = Vec::new();
     for event in rooms.member_events(room, root).await? {
@@ -85,7 +89,8 @@ async fn joined(
     let root = rooms.current_state(room).await?;
     let mut joined = BTreeMap::new();
     for event in rooms.member_events(room, root).await? {
-        let Ok(content) = event.pdu.content_as::<RoomMemberEventContent>() else { continue };
+        let shown = rooms.after_redaction(&event).await?;
+        let Ok(content) = shown.content_as::<RoomMemberEventContent>() else { continue };
         let user = event.pdu.state_key.as_deref().and_then(|user| OwnedUserId::try_from(user).ok());
         if let (MembershipState::Join, Some(user)) = (&content.membership, user) {
             let member =

@@ -35,12 +35,18 @@ async fn unstable_mutual_rooms(
     Ok(response)
 }
 
+/// Spec: client-server API, `GET /mutual_rooms`, 400; appendices, "Historical User IDs".
 async fn shared(
     rooms: &Rooms,
     requester: &Requester,
     other: &UserId,
     from: Option<&str>,
 ) -> Result<MutualRooms, RoomError> {
+    let is_compliant = |character| ('!'..='~').contains(&character);
+    if other.localpart().is_empty() || !other.localpart().chars().all(is_compliant) {
+        let reason = "user_id is none that users of this day can have".to_owned();
+        return Err(RoomError::InvalidParameter(reason));
+    }
     let from = from.map(|token| token.parse().map(RoomNumber)).transpose();
     let from =
         from.map_err(|_| RoomError::InvalidParameter("from is no token of this list".to_owned()))?;

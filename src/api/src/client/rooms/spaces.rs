@@ -45,20 +45,17 @@ async fn hierarchy(
     Ok(response)
 }
 
-/// Where to go on. A request that goes on says the same as the first one, or nothing.
+/// Where to go on. A request that goes on says the same as the first one.
 fn from(request: &get_hierarchy::v1::Request) -> Result<HierarchyToken, RoomError> {
-    let given = request.max_depth.map(|depth| number(depth).min(MAX_DEPTH));
+    let max_depth = request.max_depth.map_or(DEFAULT_DEPTH, |depth| number(depth).min(MAX_DEPTH));
     let children = if request.suggested_only { Children::Suggested } else { Children::All };
     let Some(from) = &request.from else {
-        let max_depth = given.unwrap_or(DEFAULT_DEPTH);
         return Ok(HierarchyToken { shown: 0, max_depth, children });
     };
     let invalid = |reason: &str| RoomError::InvalidParameter(reason.to_owned());
     let token: HierarchyToken =
         from.parse().map_err(|_| invalid("from is no token of this walk"))?;
-    let differs = given.is_some_and(|given| given != token.max_depth)
-        || (children == Children::Suggested && token.children == Children::All);
-    if differs {
+    if (max_depth, children) != (token.max_depth, token.children) {
         return Err(invalid("max_depth and suggested_only must be those of the first request"));
     }
     Ok(token)
