@@ -77,6 +77,8 @@ suppress_key_server_warning: true
 bcrypt_rounds: 4
 default_room_version: "12"
 room_list_publication_rules: [{{action: allow}}]
+max_event_delay_duration: 24h
+experimental_features: {{msc2815_enabled: true, msc3874_enabled: true, msc4155_enabled: true, msc4306_enabled: true}}
 caches: {{sync_response_cache_duration: 0s}}
 {limits}rc_login: {{address: {UNLIMITED}, account: {UNLIMITED}, failed_attempts: {UNLIMITED}}}
 rc_joins: {{local: {UNLIMITED}, remote: {UNLIMITED}}}

@@ -1,8 +1,7 @@
 //! Black-box tests of a homeserver, a module per heading of the specification.
 //!
 //! Tests are passed by Synapse first (`HOMESERVER=synapse`). Where the specification decides
-//! otherwise than Synapse, the test names the sentence. Not run against Synapse yet: `search`,
-//! `timestamps`, `visibility`, `thread_subscriptions` and `delayed_events`.
+//! otherwise than Synapse, the test names the sentence.
 
 mod account;
 mod account_data;

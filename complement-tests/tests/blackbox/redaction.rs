@@ -208,9 +208,12 @@ async fn only_a_moderator_redacts_what_is_not_there() {
     let (ada, bo, room) = kitchen("12").await;
     let elsewhere = bo.create_room().await;
     let other = bo.say(&elsewhere, "tea").await;
-    for target in ["$nothing", &other] {
+    for target in ["$nothing", &*other] {
         let answer = bo.put(&redact_path(&room, target, &unique("txn")), &json!({})).await;
         answer.expect_error_of(&[(404, "M_NOT_FOUND"), (403, "M_FORBIDDEN"), (400, "M_UNKNOWN")]);
+        if target == other && synapse_departs_from("events of other rooms (a choice of hearth's)") {
+            continue;
+        }
         ada.put(&redact_path(&room, target, &unique("txn")), &json!({})).await.expect_ok();
     }
     assert_eq!(bo.event(&elsewhere, &other).await["content"]["body"], "tea");
