@@ -5,9 +5,6 @@ use store::{Batch, StoreError, UserNumber, UserRecord, UserStatus};
 
 use crate::{ATTEMPTS, Accounts, InteractiveAuthError, Operation, Session};
 
-/// How many entries of account data are erased in one commit.
-const PAGE: usize = 256;
-
 /// What happens to what a user sent before the account was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SentEvents {
@@ -61,7 +58,7 @@ impl Accounts {
                 Ok(_) => {
                     tracing::info!("user deactivated");
                     if sent == SentEvents::Erase {
-                        self.erase_account_data(user).await?;
+                        self.store().erase_account_data(user).await?;
                     }
                     return Ok(());
                 }
@@ -94,19 +91,6 @@ impl Accounts {
         }
         batch.begin_departure(user)?;
         Ok(batch)
-    }
-
-    /// Removes the account data of a user who cannot come back.
-    async fn erase_account_data(&self, user: UserNumber) -> Result<(), StoreError> {
-        let entries = self.store().all_account_data(user).await?;
-        for page in entries.chunks(PAGE) {
-            let mut batch = Batch::new();
-            for entry in page {
-                batch.erase_account_data(user, entry);
-            }
-            self.store().commit(batch).await?;
-        }
-        Ok(())
     }
 }
 

@@ -72,6 +72,7 @@ impl Rooms {
             let mut done = Batch::new();
             for user in users {
                 self.leave_everywhere(user).await?;
+                self.erase_data_of(user).await?;
                 done.end_departure(user);
             }
             for room in rooms {
@@ -94,6 +95,16 @@ impl Rooms {
             }
         }
         self.all_leave(rooms).await
+    }
+
+    /// Erases the account data of a user who wants everything erased: whoever closed the account may not have got that
+    /// far.
+    async fn erase_data_of(&self, user: UserNumber) -> Result<(), RoomError> {
+        let Some(user_id) = self.store().user_id(user).await? else { return Ok(()) };
+        if self.store().erasure(&user_id).await?.is_some() {
+            self.store().erase_account_data(user).await?;
+        }
+        Ok(())
     }
 
     /// Has all guests of this server leave a room.
@@ -169,6 +180,28 @@ mod tests {
             assert_eq!(membership(&rooms, room, ada()).await, Membership::Join);
         }
         assert!(rooms.store().departing_users(1).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn of_an_erased_user_whose_departure_was_interrupted_no_account_data_is_left() {
+        let rooms = rooms_on_memory_store().await;
+        let (store, mut batch) = (rooms.store(), Batch::new());
+        for user in [ada(), bo()] {
+            let number = store.number_user(user).await.unwrap();
+            let content = crate::create::raw(&json!({ "sugar": 1 }));
+            batch.set_account_data(number, None, "org.example.tea", None, &content).unwrap();
+            batch.begin_departure(number).unwrap();
+        }
+        let slot = batch.slot();
+        batch.erase_user(bo(), slot).unwrap();
+        store.commit(batch).await.unwrap();
+
+        rooms.see_all_out().await.unwrap();
+
+        for (user, left) in [(ada(), 1), (bo(), 0)] {
+            let number = store.number_user(user).await.unwrap();
+            assert_eq!(store.all_account_data(number).await.unwrap().len(), left, "{user}");
+        }
     }
 
     #[tokio::test]

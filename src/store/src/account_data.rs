@@ -26,6 +26,9 @@ const ACCOUNT_DATA_CHANGE: Table = Table::new(51, "account_data_change");
 /// Bytes of the position at the front of a value.
 const POSITION: usize = 8;
 
+/// How many entries are erased in one commit.
+const ERASED_AT_ONCE: usize = 256;
+
 /// Stands for "of no room" in keys.
 const GLOBAL: RoomNumber = RoomNumber(0);
 
@@ -114,6 +117,18 @@ impl Store {
     /// All account data of a user that is not deleted, of the account first and then by room.
     pub async fn all_account_data(&self, user: UserNumber) -> Result<Vec<AccountData>, StoreError> {
         self.account_data_under(Key::new().user(user)).await
+    }
+
+    /// Erases all account data of a user, some in each commit.
+    pub async fn erase_account_data(&self, user: UserNumber) -> Result<(), StoreError> {
+        for page in self.all_account_data(user).await?.chunks(ERASED_AT_ONCE) {
+            let mut batch = Batch::new();
+            for entry in page {
+                batch.erase_account_data(user, entry);
+            }
+            self.commit(batch).await?;
+        }
+        Ok(())
     }
 
     /// All account data of a user of one room that is not deleted.
@@ -205,7 +220,7 @@ impl Batch {
     }
 
     /// Removes an entry of a user whom nobody will tell of it.
-    pub fn erase_account_data(&mut self, user: UserNumber, entry: &AccountData) {
+    pub(crate) fn erase_account_data(&mut self, user: UserNumber, entry: &AccountData) {
         self.remove(ACCOUNT_DATA, key(user, entry.room, &entry.kind));
         let change = change_key(user, entry.position, entry.room, &entry.kind);
         self.remove(ACCOUNT_DATA_CHANGE, change);
