@@ -325,8 +325,10 @@ async fn an_empty_name_is_none() {
         wait_for_name(&ada, &room, "Ada").await;
         let body = json!({ "displayname": nothing });
         ada.put(&path(&ada, "/displayname"), &body).await.expect_ok();
-        let whole = ada.get(&path(&ada, "")).await.expect_ok();
-        assert!(whole.get("displayname").is_none(), "{whole}");
+        let whole = ada.get(&path(&ada, "")).await;
+        // Synapse takes an empty profile for none.
+        assert!([200, 404].contains(&whole.status), "{}", whole.text);
+        assert!(whole.json().get("displayname").is_none(), "{}", whole.text);
         for attempt in 0.. {
             let member = ada.state(&room, "m.room.member", &ada.user_id).await;
             if member.get("displayname").is_none_or(|name| *name == "" || name.is_null()) {
