@@ -249,3 +249,43 @@ async fn nobody_says_how_another_is_or_something_else_than_three_states() {
     answer.expect_error_of(&[(400, "M_MISSING_PARAM"), (400, "M_BAD_JSON"), (400, "M_UNKNOWN")]);
     assert_eq!(ada.get(&path(&ada)).await.expect_ok()["presence"], "offline");
 }
+
+/// Spec: "Events on Change of Profile Information": "an `m.presence` presence status update is sent, again containing the
+/// new values of the `displayname` and `avatar_url` keys".
+#[tokio::test]
+async fn a_new_name_is_told_with_the_presence() {
+    let (ada, bo, _) = kitchen().await;
+    set(&ada, &json!({ "presence": "online" })).await.expect_ok();
+    let before = bo.sync().await;
+    let profile = format!("/_matrix/client/v3/profile/{}", encoded(&ada.user_id));
+    let avatar = "mxc://hearth.test/ada";
+    for (field, value) in [("displayname", "Ada the first"), ("avatar_url", avatar)] {
+        ada.put(&format!("{profile}/{field}"), &json!({ field: value })).await.expect_ok();
+    }
+    if synapse_departs_from("an `m.presence` presence status update is sent") {
+        return;
+    }
+    let told = |sync: &Value| presence(sync, &ada)["avatar_url"] == avatar;
+    let sync = bo.sync_until(&before, told).await;
+    let content = presence(&sync, &ada);
+    assert_eq!(content["displayname"], "Ada the first", "{content}");
+    assert_eq!(content["presence"], "online", "{content}");
+}
+
+#[tokio::test]
+async fn what_users_say_of_themselves_outlives_a_restart() {
+    let server = Server::start_fresh().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let room = ada.create_room().await;
+    bo.join(&room).await;
+    set(&ada, &json!({ "presence": "online", "status_msg": "at tea" })).await.expect_ok();
+    set(&bo, &json!({ "presence": "online", "status_msg": "asleep" })).await.expect_ok();
+    set(&bo, &json!({ "presence": "online" })).await.expect_ok();
+
+    server.kill_and_restart().await;
+
+    let seen = bo.get(&path(&ada)).await.expect_ok();
+    assert_eq!(seen["status_msg"], "at tea", "{seen}");
+    assert!(ada.get(&path(&bo)).await.expect_ok()["status_msg"].is_null());
+    assert_eq!(presence(&bo.sync().await, &ada)["status_msg"], "at tea");
+}

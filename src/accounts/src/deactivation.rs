@@ -85,6 +85,7 @@ impl Accounts {
         }
         let profile = self.store().profile(user).await?;
         batch.set_profile(user, &profile, &UserProfile::new())?;
+        batch.set_presence_message(user, None)?;
         if sent == SentEvents::Erase && self.store().erasure(user_id).await?.is_none() {
             let slot = batch.slot();
             batch.erase_user(user_id, slot)?;

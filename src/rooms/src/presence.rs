@@ -1,4 +1,5 @@
-//! Who is online. Kept in memory: after a restart everybody is offline until they come back.
+//! Who is online. Kept in memory, but for what users say of it: after a restart everybody is offline until they come
+//! back.
 
 mod order;
 mod user;
@@ -7,17 +8,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use ruma::{DeviceId, OwnedDeviceId, UserId};
-use store::{Membership, RoomMembership, UserNumber};
+use store::{Batch, Membership, RoomMembership, StoreError, UserNumber};
 use tokio::sync::Notify;
 
 pub use self::order::{Change, PresencePosition, Seen};
-use self::order::{Occasion, State};
+use self::order::{MOST_USERS, Occasion, State};
 use self::user::UserPresence;
 pub use self::user::{PresenceState, Status};
 use crate::{RoomError, Rooms};
 
 /// Bytes of the longest status message.
 pub const LONGEST_MESSAGE: usize = 4_096;
+
+/// How many users' messages are read at once.
+const PAGE: usize = 1_000;
 
 /// Whether it is noted who is online.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,11 +124,21 @@ impl Presence {
         self.change(user, now, |user| user.act(now));
     }
 
+    /// A user calls themselves otherwise, or has another picture: who was told of their presence is told again.
+    /// Spec: client-server API, "Events on Change of Profile Information".
+    pub fn rename(&self, user: UserNumber) {
+        self.tell_again(user, Occasion::Change);
+    }
+
     /// A user has come to a room: those in it are to be told of their presence.
     pub fn introduce(&self, user: UserNumber) {
+        self.tell_again(user, Occasion::Introduction);
+    }
+
+    fn tell_again(&self, user: UserNumber, occasion: Occasion) {
         let mut state = self.lock();
         if state.is_told_of(user) {
-            state.note(&[user], Occasion::Introduction);
+            state.note(&[user], occasion);
             drop(state);
             self.announce(&[user]);
         }
@@ -239,7 +253,39 @@ impl Rooms {
             return Err(PresenceError::MessageTooLong);
         }
         let user = self.store().number_user(user).await.map_err(RoomError::from)?;
+        self.keep_message(user, message.as_deref()).await.map_err(RoomError::from)?;
         self.presence().set(user, device, state, message, Instant::now());
+        Ok(())
+    }
+
+    /// Writes down what a user says of their presence, if it is something else than before.
+    async fn keep_message(
+        &self,
+        user: UserNumber,
+        message: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let presence = self.presence();
+        let known = presence.of(user, Instant::now()).status.message;
+        if presence.0.tracking == Tracking::Off || known.as_deref() == message {
+            return Ok(());
+        }
+        let mut batch = Batch::new();
+        batch.set_presence_message(user, message)?;
+        self.store().commit(batch).await.map(drop)
+    }
+
+    /// Recalls what users said of their presence before the server was started.
+    pub async fn recall_presence(&self) -> Result<(), StoreError> {
+        let (presence, now) = (self.presence(), Instant::now());
+        let mut last = None;
+        for _ in 0..MOST_USERS / PAGE {
+            let page = self.store().presence_messages(last, PAGE).await?;
+            let Some((user, _)) = page.last() else { break };
+            last = Some(*user);
+            for (user, message) in page {
+                presence.change(user, now, |user| user.recall(message));
+            }
+        }
         Ok(())
     }
 

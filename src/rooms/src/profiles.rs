@@ -34,6 +34,7 @@ enum Progress {
 
 impl Rooms {
     /// States a changed name or picture in the first of the user's rooms; [`Rooms::propagate_profiles`] does the rest.
+    /// Who sees the user's presence is told in any case.
     #[tracing::instrument(skip_all, fields(%user))]
     pub async fn propagate_profile(
         &self,
@@ -41,6 +42,7 @@ impl Rooms {
         field: MemberField,
     ) -> Result<(), RoomError> {
         let Some(number) = self.store().user_number(user).await? else { return Ok(()) };
+        self.presence().rename(number);
         let Some(propagation) = self.store().propagation(number, field).await? else {
             return Ok(());
         };

@@ -28,6 +28,7 @@ mod number;
 mod openid_key;
 mod overlay;
 mod position;
+mod presence;
 mod profile_propagations;
 mod profiles;
 mod pushers;

@@ -8,9 +8,10 @@ use rooms::presence::{Change, PresenceState, Seen, Status, share_a_room};
 use ruma::UserId;
 use ruma::api::client::sync::sync_events::v3::Response;
 use ruma::events::presence::PresenceEvent;
+use ruma::profile::UserProfile;
 use ruma::serde::Raw;
 use serde::Serialize;
-use serde_json::value::to_raw_value;
+use serde_json::{Value, value::to_raw_value};
 use store::{Membership, RoomNumber, UserNumber};
 
 use crate::filter::{covers_kind, covers_sender};
@@ -37,22 +38,34 @@ struct Content<'a> {
     status_msg: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     currently_active: Option<bool>,
+    /// As they are called everywhere. Spec: client-server API, "Events on Change of Profile Information".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    displayname: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    avatar_url: Option<&'a str>,
 }
 
 /// A user's presence as an event.
-pub(crate) fn event(sender: &UserId, seen: &Seen) -> Result<Raw<PresenceEvent>, serde_json::Error> {
+fn event(
+    sender: &UserId,
+    seen: &Seen,
+    profile: &UserProfile,
+) -> Result<Raw<PresenceEvent>, serde_json::Error> {
     let presence = match seen.status.state {
         PresenceState::Offline => "offline",
         PresenceState::Unavailable => "unavailable",
         PresenceState::Online => "online",
     };
     let milliseconds = |ago: Duration| u64::try_from(ago.as_millis()).unwrap_or(u64::MAX);
+    let field = |name: &str| profile.get(name).and_then(Value::as_str);
     let is_online = seen.status.state == PresenceState::Online;
     let content = Content {
         presence,
         last_active_ago: seen.last_active_ago.map(milliseconds),
         status_msg: seen.status.message.as_deref(),
         currently_active: is_online.then_some(seen.status.currently_active),
+        displayname: field("displayname"),
+        avatar_url: field("avatar_url"),
     };
     to_raw_value(&Event { content, sender, kind: KIND }).map(Raw::from_json)
 }
@@ -94,9 +107,11 @@ impl Reader<'_> {
             if is_assumed || !is_known {
                 continue;
             }
-            let Some(name) = self.sync.0.rooms.store().user_id(user).await? else { continue };
+            let store = self.sync.0.rooms.store();
+            let Some(name) = store.user_id(user).await? else { continue };
             if covers_sender(filter, &name) && !self.rules().await?.ignores(&name) {
-                response.presence.events.push(event(&name, &seen)?);
+                let profile = store.profile(user).await?;
+                response.presence.events.push(event(&name, &seen, &profile)?);
             }
         }
         Ok(())
@@ -174,7 +189,7 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use ruma::user_id;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -188,10 +203,14 @@ mod tests {
             },
             last_active_ago: Some(Duration::from_secs(2)),
         };
-        let event = event(user_id!("@ada:hearth.test"), &seen).unwrap();
+        let mut profile = UserProfile::new();
+        profile.set("displayname".to_owned(), "Ada".into());
+        profile.set("org.example.pets".to_owned(), "cat".into());
+        let event = event(user_id!("@ada:hearth.test"), &seen, &profile).unwrap();
         let expected = json!({
             "type": "m.presence", "sender": "@ada:hearth.test",
             "content": {
+                "displayname": "Ada",
                 "presence": "online", "status_msg": "at tea",
                 "currently_active": true, "last_active_ago": 2_000,
             },
@@ -201,7 +220,8 @@ mod tests {
 
     #[test]
     fn of_who_was_never_seen_only_that_is_said() {
-        let event = event(user_id!("@ada:hearth.test"), &Seen::default()).unwrap();
+        let event =
+            event(user_id!("@ada:hearth.test"), &Seen::default(), &UserProfile::new()).unwrap();
         let content: Value = event.get_field("content").unwrap().unwrap();
         assert_eq!(content, json!({ "presence": "offline" }));
     }

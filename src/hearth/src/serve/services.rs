@@ -53,6 +53,8 @@ impl Services {
             ..(&config.rooms).into()
         };
         let rooms = Rooms::new(store.clone(), name, signing_key, clock, settings);
+        let recalled = rooms.recall_presence().await;
+        recalled.map_err(Failure::because("cannot read what users say of their presence"))?;
         let search = open_search(config, data, rooms.clone()).await?;
         let sync = Sync::new(rooms.clone(), Epoch(rand::random()));
         Ok(Self { store, accounts, rooms, search, sync })

@@ -10,7 +10,7 @@ use store::UserNumber;
 use super::user::{PresenceState, Status, UserPresence};
 
 /// How many users are remembered. When there are more, those go who are offline for the longest.
-const MOST_USERS: usize = 200_000;
+pub(super) const MOST_USERS: usize = 200_000;
 
 /// How many changes of presence there were since the process started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -111,6 +111,11 @@ impl UserPresence {
         }
     }
 
+    /// What the user said before the server was started.
+    pub(super) fn recall(&mut self, message: String) {
+        self.message = Some(message);
+    }
+
     /// A device begins to wait for news.
     pub(super) fn connect(&mut self, device: &DeviceId, state: PresenceState, now: Instant) {
         let Some(device) = self.device(device, now) else { return };
