@@ -81,6 +81,11 @@ impl<'a> Assembly<'a> {
         Self::begin(rooms, room, room_id, before, head)
     }
 
+    /// Goes on with a batch that holds changes to other rooms: all is committed or nothing.
+    pub(crate) fn along_with(self, batch: Batch) -> Self {
+        Self { batch, ..self }
+    }
+
     /// Begins a new room.
     pub(crate) fn new_room(
         rooms: &'a Rooms,
@@ -125,8 +130,8 @@ impl<'a> Assembly<'a> {
         })
     }
 
-    /// Adds an event after those added before. Fails when the room's rules do not allow it; the assembly is then of
-    /// no further use.
+    /// Adds an event after those added before. Fails when the room's rules do not allow it; nothing is added then. Only
+    /// when a redaction fails is the assembly of no further use.
     pub(crate) async fn add(&mut self, draft: Draft) -> Result<Arc<StoredEvent>, RoomError> {
         let auth_state = self.auth_state(&draft).await?;
         let transaction = draft.transaction.clone();

@@ -9,7 +9,7 @@ use ruma::events::TimelineEventType;
 use ruma::room_version_rules::{EventIdFormatVersion, RoomIdFormatVersion};
 use ruma::{MilliSecondsSinceUnixEpoch, OwnedRoomId, RoomId, RoomVersionId, UserId, uint};
 use serde_json::{Map, Value, json};
-use store::{Batch, Publication, StoreError};
+use store::{Batch, Publication, RoomNumber, StoreError};
 
 use crate::assembly::{Assembly, Draft, random_localpart};
 use crate::create::raw;
@@ -27,6 +27,13 @@ pub(crate) struct Founding<'a> {
     pub(crate) publication: Publication,
 }
 
+/// A room that is made once its batch is committed.
+pub(crate) struct Founded {
+    pub(crate) batch: Batch,
+    pub(crate) room: RoomNumber,
+    pub(crate) room_id: OwnedRoomId,
+}
+
 impl Rooms {
     /// Makes a room with all its first events, and what `also` puts into the same batch; returns its ID once it is
     /// durable. Fails with a conflict when what `also` expects does not hold.
@@ -35,6 +42,16 @@ impl Rooms {
         founding: Founding<'_>,
         also: impl FnOnce(&mut Batch, &RoomId) -> Result<(), StoreError>,
     ) -> Result<OwnedRoomId, RoomError> {
+        let creator = founding.creator;
+        let Founded { mut batch, room, room_id } = self.assemble_room(founding).await?;
+        also(&mut batch, &room_id)?;
+        self.store().commit(batch).await?;
+        self.settle_in(creator, room).await;
+        Ok(room_id)
+    }
+
+    /// A room with all its first events, to be committed.
+    pub(crate) async fn assemble_room(&self, founding: Founding<'_>) -> Result<Founded, RoomError> {
         // Rooms of version 12 that are made alike at one time would be the same room.
         let mut made_at = self.clock().now();
         let (create, json) = loop {
@@ -44,7 +61,7 @@ impl Rooms {
             }
             made_at = MilliSecondsSinceUnixEpoch(made_at.get().saturating_add(uint!(1)));
         };
-        let Founding { creator, version, drafts, publication, .. } = founding;
+        let Founding { version, drafts, publication, .. } = founding;
         let room_id = create.room_id.clone();
         self.number_names(&drafts).await?;
         self.store().number_state_key(&"m.room.create".into(), "").await?;
@@ -56,11 +73,8 @@ impl Rooms {
             assembly.add(draft).await?;
         }
         assembly.publish(publication);
-        let (mut batch, ..) = assembly.finish().await?;
-        also(&mut batch, &room_id)?;
-        self.store().commit(batch).await?;
-        self.settle_in(creator, room).await;
-        Ok(room_id)
+        let (batch, ..) = assembly.finish().await?;
+        Ok(Founded { batch, room, room_id })
     }
 
     /// The create event; from version 12 on it makes the room's ID.

@@ -1,20 +1,20 @@
 //! Replacing a room by one of another version. Spec: client-server API, "Room upgrades".
 
 mod power_levels;
+#[cfg(test)]
+mod tests;
 
 use protocol::power_levels::PowerLevels;
-use protocol::room_version;
+use protocol::room_version::{self, Rules};
 use ruma::events::{StateEventType, TimelineEventType};
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId};
 use serde_json::{Map, Value, json};
-use store::{
-    AliasRecord, Batch, Membership, Publication, RoomHead, RoomNumber, SpaceLink, StoreError,
-};
+use store::{AliasRecord, Membership, Publication, RoomHead, RoomNumber, SpaceLink, StoreError};
 
-use crate::assembly::Draft;
+use crate::assembly::{Assembly, Draft};
 use crate::cell::RoomCell;
 use crate::create::raw;
-use crate::founding::Founding;
+use crate::founding::{Founded, Founding};
 use crate::joining::member;
 use crate::membership::member_content;
 use crate::{RoomError, Rooms};
@@ -36,6 +36,17 @@ const CARRIED: [StateEventType; 8] = [
 const MAX_BANS: usize = 1_000;
 const MAX_ALIASES: usize = 1_000;
 const MAX_PARENTS: usize = 20;
+
+/// How often an upgrade is tried again after others changed what it was built on.
+const ATTEMPTS: usize = 16;
+
+/// What is wanted of an upgrade.
+struct Wish<'a> {
+    user: &'a UserId,
+    version: RoomVersionId,
+    rules: Rules,
+    additional_creators: &'a [OwnedUserId],
+}
 
 /// The room that is replaced, as it was when the upgrade began.
 struct Old<'a> {
@@ -65,38 +76,75 @@ impl Rooms {
             .ok_or_else(|| RoomError::UnsupportedVersion(version.clone()))?;
         self.number_of_joined(user, room_id).await?;
         let cell = self.cell_of(room_id).await?;
-        let old = self.old_room(&cell).await?;
+        let wish = Wish { user, version, rules, additional_creators };
+        for _ in 0..ATTEMPTS {
+            let old = self.old_room(&cell).await?;
+            if let Some(new) = self.try_upgrade(&cell, &old, &wish).await? {
+                self.replace_in_parents(user, &old, &new).await?;
+                return Ok(new);
+            }
+        }
+        Err(RoomError::Busy)
+    }
+
+    /// Makes the new room and closes the old one, in one commit, so that no crash leaves one without the other. `None`
+    /// when the old room or one of its aliases has changed meanwhile.
+    async fn try_upgrade(
+        &self,
+        cell: &RoomCell,
+        old: &Old<'_>,
+        wish: &Wish<'_>,
+    ) -> Result<Option<OwnedRoomId>, RoomError> {
+        let user = wish.user;
         if !old.levels.can_send_state(user, &StateEventType::RoomTombstone) {
             return Err(RoomError::Forbidden("you may not replace this room".to_owned()));
         }
-        let privileged = rules.authorization.explicitly_privilege_room_creators;
-        let additional = if privileged { additional_creators } else { &[] };
+        let privileged = wish.rules.authorization.explicitly_privilege_room_creators;
+        let additional = if privileged { wish.additional_creators } else { &[] };
         let creators = Creators { user, additional, privileged };
         let founding = Founding {
             creator: user,
-            version,
-            rules,
+            version: wish.version.clone(),
+            rules: wish.rules.clone(),
             create: old.successor_of(&creators),
-            drafts: self.carried_state(user, &old, &creators).await?,
+            drafts: self.carried_state(user, old, &creators).await?,
             publication: old.head.publication,
         };
-        let move_aliases = |batch: &mut Batch, new: &RoomId| {
-            for (alias, record) in &old.aliases {
-                batch.delete_alias(alias, record)?;
-                batch.repoint_alias(alias, new, record)?;
+        let Founded { mut batch, room, room_id } = self.assemble_room(founding).await?;
+        for (alias, record) in &old.aliases {
+            batch.delete_alias(alias, record)?;
+            batch.repoint_alias(alias, &room_id, record)?;
+        }
+        let tombstone =
+            json!({ "body": "This room has been replaced", "replacement_room": room_id });
+        let tombstone = state(user, TimelineEventType::RoomTombstone, "", &tombstone);
+        let closing = self.closing(user, old).await?;
+        self.number_names(std::slice::from_ref(&tombstone)).await?;
+        self.number_names(&closing).await?;
+
+        let mut writer = cell.writer.lock().await;
+        let (head, generation) = writer.current(self.store(), cell.number).await?;
+        let assembly = Assembly::on(self, cell.number, cell.room_id.clone(), head)?;
+        let mut assembly = assembly.along_with(batch);
+        assembly.add(tombstone).await?;
+        for draft in closing {
+            may_be_forbidden(assembly.add(draft).await)?;
+        }
+        assembly.publish(Publication::Private);
+        let (batch, head, _) = assembly.finish().await?;
+        let ticket = self.store().submit(batch);
+        writer.advance(head);
+        drop(writer);
+        match ticket.await {
+            Ok(_) => {}
+            Err(StoreError::Conflict) => {
+                cell.writer.lock().await.refused(generation);
+                return Ok(None);
             }
-            Ok(())
-        };
-        let new = match self.found(founding, move_aliases).await {
-            Err(RoomError::Store(StoreError::Conflict)) => return Err(RoomError::Busy),
-            outcome => outcome?,
-        };
-        let tombstone = json!({ "body": "This room has been replaced", "replacement_room": new });
-        let draft = state(user, TimelineEventType::RoomTombstone, "", &tombstone);
-        self.append(&cell, &[draft]).await?;
-        self.close(user, &cell, &old).await?;
-        self.replace_in_parents(user, &old, &new).await?;
-        Ok(new)
+            Err(error) => return Err(error.into()),
+        }
+        self.settle_in(user, room).await;
+        Ok(Some(room_id))
     }
 
     async fn old_room<'a>(&self, cell: &'a RoomCell) -> Result<Old<'a>, RoomError> {
@@ -167,9 +215,9 @@ impl Rooms {
         Ok(drafts)
     }
 
-    /// Takes the old room's aliases and its place in the directory, and lets only those speak and invite there who
-    /// have more power than others. What the user may not do stays undone.
-    async fn close(&self, user: &UserId, cell: &RoomCell, old: &Old<'_>) -> Result<(), RoomError> {
+    /// What takes the old room's aliases, and lets only those speak and invite there who have more power than others.
+    /// What the user may not do stays undone.
+    async fn closing(&self, user: &UserId, old: &Old<'_>) -> Result<Vec<Draft>, RoomError> {
         let kind = StateEventType::RoomCanonicalAlias;
         let main = self.shown_state(old.room, &old.head, &kind).await?;
         let mut drafts = Vec::new();
@@ -181,17 +229,7 @@ impl Rooms {
         if let Some(closed) = closed_levels(&levels) {
             drafts.push(state(user, TimelineEventType::RoomPowerLevels, "", &closed));
         }
-        for draft in drafts {
-            may_be_forbidden(self.append(cell, &[draft]).await)?;
-        }
-        if old.head.publication == Publication::Published {
-            let unpublish = |assembly: &mut crate::assembly::Assembly<'_>| {
-                assembly.publish(Publication::Private);
-                Ok(())
-            };
-            self.append_with(cell, &[], unpublish).await?;
-        }
-        Ok(())
+        Ok(drafts)
     }
 
     /// Puts the new room into the place of the old one in the spaces that both sides say it is in, where the user
