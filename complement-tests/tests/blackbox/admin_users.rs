@@ -273,16 +273,29 @@ async fn an_administrator_closes_an_account() {
 }
 
 #[tokio::test]
-async fn a_closed_account_stays_closed() {
+async fn a_closed_account_is_opened_again_with_a_password_only() {
     let (admin, ada) = admin_and_ada().await;
     let path = user_path(&ada.user_id);
     let both = json!({ "deactivated": true, "locked": true });
     admin.put(&path, &both).await.expect_error(400, "M_UNKNOWN");
     admin.put(&path, &json!({ "deactivated": true })).await.expect_ok();
-    if synapse_departs_from("an account that is deactivated can be opened again") {
-        return;
-    }
     admin.put(&path, &json!({ "deactivated": false })).await.expect_error(400, "M_UNKNOWN");
+    let login = json!({
+        "type": "m.login.password", "password": "another secret",
+        "identifier": { "type": "m.id.user", "user": ada.user_id },
+    });
+    let stranger = ada.server().stranger();
+    let answer = stranger.post("/_matrix/client/v3/login", &login).await;
+    answer.expect_error_of(&[(403, "M_FORBIDDEN"), (403, "M_USER_DEACTIVATED")]);
+
+    let open = json!({ "deactivated": false, "password": "another secret", "displayname": "Ada" });
+    let shown = admin.put(&path, &open).await.expect_ok();
+
+    assert_eq!((&shown["deactivated"], &shown["displayname"]), (&json!(false), &json!("Ada")));
+    let session = stranger.post("/_matrix/client/v3/login", &login).await.expect_ok();
+    let ada = Client::of_session(ada.server(), &session);
+    let room = ada.create_room().await;
+    ada.say(&room, "I am back").await;
 }
 
 #[tokio::test]

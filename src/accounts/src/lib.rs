@@ -20,6 +20,7 @@ mod passwords;
 mod profiles;
 mod push_rules;
 mod pushers;
+mod reactivation;
 mod refresh;
 mod registration;
 mod registration_tokens;

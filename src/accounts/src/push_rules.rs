@@ -148,6 +148,19 @@ impl Accounts {
         Err(StoreError::Conflict.into())
     }
 
+    /// Puts the first push rules of a user into a batch who has none any more.
+    pub(crate) async fn put_missing_push_rules(
+        &self,
+        batch: &mut Batch,
+        user: UserNumber,
+        user_id: &UserId,
+    ) -> Result<(), StoreError> {
+        if self.store().account_data(user, None, PUSH_RULES).await?.is_some() {
+            return Ok(());
+        }
+        self.put_first_push_rules(batch, user, user_id)
+    }
+
     /// Puts the push rules of a new user into a batch. They are stored and not made up when asked for, so that
     /// `/sync` sends them as the account data they are.
     pub(crate) fn put_first_push_rules(

@@ -70,7 +70,7 @@ pub enum Role {
 pub enum UserStatus {
     /// It can.
     Active,
-    /// It never can again, and its name is not given to anybody else.
+    /// It cannot, unless an administrator opens it again; its name is not given to anybody else.
     Deactivated,
 }
 
@@ -133,5 +133,10 @@ impl Batch {
     pub fn erase_user(&mut self, user_id: &UserId, slot: Slot) -> Result<(), StoreError> {
         let stamp = Stamp { offset: 0, slot, encoding: StampEncoding::Stream };
         self.put_stamped(ERASED_USER, user_id.as_bytes().to_vec(), None, vec![0; 8], Some(stamp))
+    }
+
+    /// Takes the mark of [`Batch::erase_user`] back.
+    pub fn restore_user(&mut self, user_id: &UserId) {
+        self.remove(ERASED_USER, user_id.as_bytes().to_vec());
     }
 }

@@ -191,6 +191,9 @@ impl Users {
             return Ok(Answer::new(&whole(&self.account(user_id).await?))?.created());
         }
         if let Some(password) = &wish.password {
+            if wish.deactivated == Some(false) {
+                self.accounts.reactivate(user_id, password).await?;
+            }
             let devices = devices(wish.logout_devices);
             self.accounts.reset_password(user_id, password, devices).await?;
         }
@@ -397,15 +400,15 @@ impl Users {
     }
 }
 
-/// Fails for what would open a closed account, or lock one that is being closed.
+/// Fails for what would open a closed account without a password, or lock one that is being closed.
 fn check_end(wish: &Wish, known: Option<&AccountDetails>) -> Result<(), MatrixError> {
     let refuse = |message| Err(MatrixError::bad_request(ErrorKind::Unknown, message));
     if wish.deactivated == Some(true) && wish.locked == Some(true) {
         return refuse("an account cannot be both deactivated and locked");
     }
     let is_closed = known.is_some_and(|known| known.record.status == UserStatus::Deactivated);
-    if is_closed && wish.deactivated == Some(false) {
-        return refuse("a deactivated account stays deactivated");
+    if is_closed && wish.deactivated == Some(false) && wish.password.is_none() {
+        return refuse("an account is opened again with a password");
     }
     Ok(())
 }
