@@ -77,12 +77,12 @@ async fn without_a_limit_a_page_has_ten_events() {
     assert_eq!(chunk(&messages(&ada, &room, "dir=b").await).len(), 10);
 }
 
-/// The specification requires `dir`; Synapse takes it for `b` where it is missing, and clients count on that.
+/// The specification requires `dir`; Synapse takes it for `f` where it is missing, and clients count on that.
 #[tokio::test]
-async fn without_a_direction_history_is_read_backwards() {
+async fn without_a_direction_history_is_read_forwards() {
     let (ada, bo, room) = kitchen().await;
     say_numbers(&ada, &room, 3).await;
-    for (short, whole) in [("limit=2", "dir=b&limit=2"), ("", "dir=b")] {
+    for (short, whole) in [("limit=2", "dir=f&limit=2"), ("", "dir=f")] {
         let (short, whole) = (messages(&bo, &room, short).await, messages(&bo, &room, whole).await);
         assert_eq!(chunk(&short), chunk(&whole));
     }

@@ -1,5 +1,5 @@
 //! `GET /rooms/{roomId}/messages` with all that its filter may say (MSC3874), and without a direction. The specification
-//! requires one, but clients leave it out, as Synapse takes that for backwards.
+//! requires one, but clients leave it out, as Synapse takes that for forwards.
 
 use ruma::OwnedRoomId;
 use ruma::api::IncomingRequest;
@@ -46,12 +46,12 @@ impl IncomingRequest for MessagesRequest {
     }
 }
 
-/// The request, backwards if it does not say in which direction.
+/// The request, forwards if it does not say in which direction.
 fn with_direction(mut request: http::Request<&[u8]>) -> http::Request<&[u8]> {
     let query = request.uri().query().unwrap_or_default();
     let says_it = query.split('&').any(|parameter| parameter.split('=').next() == Some("dir"));
     // What no URI has room for is refused further down, as it has no direction.
-    if !says_it && let Ok(uri) = format!("{}?dir=b&{query}", request.uri().path()).parse() {
+    if !says_it && let Ok(uri) = format!("{}?dir=f&{query}", request.uri().path()).parse() {
         *request.uri_mut() = uri;
     }
     request
