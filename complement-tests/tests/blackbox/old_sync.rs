@@ -182,7 +182,7 @@ async fn a_snapshot_has_ones_rooms() {
         rooms.into_iter().find(|info| info["room_id"] == room)
     };
     let joined = find(&snapshot, &room).expect("the room");
-    assert_eq!(joined["membership"], "join");
+    assert_eq!((&joined["membership"], &joined["visibility"]), (&json!("join"), &json!("private")));
     let messages = joined["messages"]["chunk"].as_array().expect("messages");
     assert_eq!(messages.len(), 1);
     assert_eq!(
@@ -212,6 +212,13 @@ async fn a_snapshot_of_a_room_has_its_state_and_last_messages() {
     let message = ada.say(&room, "tea").await;
     let snapshot = bo.get(&room_path(&room, "initialSync")).await.expect_ok();
     assert_eq!(snapshot["membership"], "join");
+    assert_eq!(snapshot["visibility"], "private");
+    let path = format!("{BASE}/directory/list/room/{}", encoded(&room));
+    ada.put(&path, &json!({ "visibility": "public" })).await.expect_ok();
+    let listed = bo.get(&room_path(&room, "initialSync")).await.expect_ok();
+    if !synapse_departs_from("visibility: whether this room is visible to the /publicRooms API") {
+        assert_eq!(listed["visibility"], "public");
+    }
     let chunk = snapshot["messages"]["chunk"].as_array().expect("messages");
     assert_eq!(chunk.last().expect("a message")["event_id"], message);
 

@@ -13,7 +13,7 @@ use ruma::serde::Raw;
 use ruma::{DeviceId, OwnedRoomId, RoomId, UInt, UserId};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
-use store::{Direction, Membership};
+use store::{Direction, Membership, Publication};
 use tokio::time::Instant;
 
 use crate::token::MemoryPosition;
@@ -74,6 +74,8 @@ pub struct RoomSnapshot {
     pub state: Vec<Box<RawValue>>,
     /// The reader's account data of it.
     pub account_data: Vec<Box<RawValue>>,
+    /// Whether the room directory lists it.
+    pub publication: Publication,
 }
 
 impl Sync {
@@ -196,6 +198,9 @@ impl Sync {
             room.invite = self.own_membership(user_id, &room.room_id).await?;
             snapshots.push(room);
         }
+        for room in &mut snapshots {
+            room.publication = self.publication(&room.room_id).await?;
+        }
         let account_data = account_data.events.iter().map(|event| event.json().to_owned());
         Ok(Snapshot {
             end: next_batch,
@@ -228,6 +233,7 @@ impl Sync {
             return Ok((inside, snapshot.end));
         }
         let mut outside = RoomSnapshot::of(room_id.to_owned(), None);
+        outside.publication = self.publication(room_id).await?;
         for event in rooms.state_events_at(room, root).await? {
             outside.state.push(rooms.client_event(viewer, &event, EventShape::Whole).await?);
         }
@@ -240,6 +246,14 @@ impl Sync {
         }
         outside.start = page.next.map(|next| next.to_string());
         Ok((outside, snapshot.end))
+    }
+
+    /// Whether the room directory lists a room.
+    async fn publication(&self, room_id: &RoomId) -> Result<Publication, RoomError> {
+        let store = self.0.rooms.store();
+        let room = self.0.rooms.number_of_seen(room_id).await?;
+        let head = store.room_head(room).await?;
+        Ok(head.map_or(Publication::Private, |head| head.publication))
     }
 
     /// The event that made a reader what they are to a room.
@@ -267,6 +281,7 @@ impl RoomSnapshot {
             messages: Vec::new(),
             state: Vec::new(),
             account_data: Vec::new(),
+            publication: Publication::Private,
         }
     }
 }

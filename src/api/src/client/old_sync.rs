@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 use store::Membership;
 use sync::{Archived, EventStream, RoomSnapshot, Sync, SyncError, SyncToken};
 
+use super::rooms::visibility_of;
 use crate::{EdgeBuilder, Endpoints, MatrixError, Requester, Settings, Shutdown};
 
 /// How many events of a room a client gets that names no limit.
@@ -102,6 +103,7 @@ mod initial_sync {
     //! `GET /initialSync`.
 
     use ruma::api::auth_scheme::AccessToken;
+    use ruma::api::client::room::Visibility;
     use ruma::api::{metadata, request, response};
     use ruma::events::presence::PresenceEvent;
     use ruma::events::room::member::MembershipState;
@@ -149,6 +151,7 @@ mod initial_sync {
         pub(super) state: Vec<Box<RawValue>>,
         #[serde(skip_serializing_if = "Vec::is_empty")]
         pub(super) account_data: Vec<Box<RawValue>>,
+        pub(super) visibility: Visibility,
     }
 
     #[derive(Clone, Debug, Serialize)]
@@ -226,6 +229,7 @@ impl OldSync {
         messages.start = room.start;
         response.messages = Some(messages);
         response.membership = room.membership.map(membership);
+        response.visibility = Some(visibility_of(room.publication));
         response.state = typed(room.state);
         response.account_data = typed(room.account_data);
         Ok(response)
@@ -256,6 +260,7 @@ fn room_info(room: RoomSnapshot, end: &str) -> initial_sync::RoomInfo {
         messages: Some(messages).filter(|_| !is_invite),
         state: room.state,
         account_data: room.account_data,
+        visibility: visibility_of(room.publication),
     }
 }
 

@@ -19,6 +19,7 @@ mod timestamps;
 mod upgrades;
 mod visibility_request;
 
+pub(super) use directory::visibility_of;
 use rooms::{RoomError, Rooms, Viewer};
 use ruma::serde::Raw;
 use serde_json::value::RawValue;

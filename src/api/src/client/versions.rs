@@ -7,8 +7,9 @@ use ruma::api::{
     Metadata,
     client::{
         account::register,
+        admin::{is_user_locked, is_user_suspended, lock_user, suspend_user},
         discovery::get_supported_versions,
-        membership::join_room_by_id,
+        membership::{get_mutual_rooms, join_room_by_id},
         message::send_message_event,
         profile::set_profile_field,
         relations::get_relating_events,
@@ -49,8 +50,6 @@ type Promise = fn(&RoutingTable) -> bool;
 /// The versions we may announce, oldest first, each with what it promises beyond the one before. A version that
 /// brought nothing clients decide about by its name stands here with no promise: clients compare names, so none
 /// may be left out.
-///
-/// Beyond v1.16 we announce nothing before we have read what it promises.
 const VERSIONS: &[(&str, &[Promise])] = &[
     (
         "r0.6.1",
@@ -82,6 +81,20 @@ const VERSIONS: &[(&str, &[Promise])] = &[
     ("v1.14", &[RoutingTable::serves::<report_user::v3::Request>]),
     ("v1.15", &[RoutingTable::serves::<get_summary::v1::Request>]),
     ("v1.16", &[RoutingTable::serves::<set_profile_field::v3::Request>]),
+    // Masquerading and device management of application services, and logins by OAuth, are asked for by their owners.
+    ("v1.17", &[]),
+    // The capabilities say whether users are moderated, rooms forgotten and accounts managed by OAuth.
+    (
+        "v1.18",
+        &[
+            RoutingTable::serves::<lock_user::v1::Request>,
+            RoutingTable::serves::<is_user_locked::v1::Request>,
+            RoutingTable::serves::<suspend_user::v1::Request>,
+            RoutingTable::serves::<is_user_suspended::v1::Request>,
+        ],
+    ),
+    // What is new of image packs, key backups and shared history is account data, state and messages of clients.
+    ("v1.19", &[RoutingTable::serves::<get_mutual_rooms::v1::Request>]),
 ];
 
 fn supported(table: &RoutingTable) -> Vec<String> {

@@ -114,11 +114,16 @@ async fn visibility(
     (): (),
     request: get_room_visibility::v3::Request,
 ) -> Result<get_room_visibility::v3::Response, MatrixError> {
-    let visibility = match rooms.publication(&request.room_id).await? {
+    let publication = rooms.publication(&request.room_id).await?;
+    Ok(get_room_visibility::v3::Response::new(visibility_of(publication)))
+}
+
+/// Whether a room is listed, in the words of the specification.
+pub(crate) fn visibility_of(publication: Publication) -> Visibility {
+    match publication {
         Publication::Private => Visibility::Private,
         Publication::Published => Visibility::Public,
-    };
-    Ok(get_room_visibility::v3::Response::new(visibility))
+    }
 }
 
 async fn set_visibility(
