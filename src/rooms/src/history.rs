@@ -1,5 +1,5 @@
 //! Removing old events. Everything that makes up a room's state stays, all of it: what was so before some event is
-//! asked for long after.
+//! asked for long after, and what others were allowed to do stands on it. Synapse keeps it for the same reason.
 
 use std::collections::HashSet;
 
@@ -172,7 +172,7 @@ impl Rooms {
             let key = TransactionKey { user, device_id, room, path, transaction_id };
             batch.remove_transaction(key);
         }
-        batch.remove_event(entry.event, &record.event_id);
+        batch.remove_event(entry.event, &record.event_id)?;
         batch.remove_from_timeline(room, entry.position);
         Ok(())
     }

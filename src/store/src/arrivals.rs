@@ -4,7 +4,8 @@
 //! | --- | --- | --- |
 //! | `arrival` | stream position | event number |
 //!
-//! What is derived from events and kept outside the store catches up by reading it from where it stands.
+//! What is derived from events and kept outside the store catches up by reading it from where it stands. An event that
+//! is removed arrives once more and is not there then.
 
 use crate::batch::{Slot, Stamp, StampEncoding, encode};
 use crate::engine::{Direction, KeyRange};
@@ -49,7 +50,7 @@ impl Store {
 }
 
 impl Batch {
-    /// Notes that `event` arrives at `slot`.
+    /// Notes that `event` arrives, or is removed, at `slot`.
     pub(crate) fn create_arrival(
         &mut self,
         event: EventNumber,

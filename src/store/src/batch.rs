@@ -21,6 +21,8 @@ pub enum Change {
     Sessions(UserNumber),
     /// Somebody is to be seen out of rooms.
     Departures,
+    /// Events were removed.
+    Removal,
 }
 
 /// One of the stream positions that a batch will get when it is committed. A batch gets as many consecutive positions

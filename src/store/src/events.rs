@@ -19,7 +19,7 @@ use crate::engine::{Direction, KeyRange};
 use crate::key::{Key, KeyReader};
 use crate::state_trie::StateRoot;
 use crate::store::decode;
-use crate::{Batch, EventNumber, RoomNumber, Store, StoreError, Table, TimelinePosition};
+use crate::{Batch, Change, EventNumber, RoomNumber, Store, StoreError, Table, TimelinePosition};
 
 const EVENT: Table = Table::immutable(10, "event");
 const EVENT_INDEX: Table = Table::new(11, "event_index");
@@ -219,10 +219,18 @@ impl Batch {
     }
 
     /// Removes an event, but not from its room's timeline.
-    pub fn remove_event(&mut self, number: EventNumber, event_id: &EventId) {
+    pub fn remove_event(
+        &mut self,
+        number: EventNumber,
+        event_id: &EventId,
+    ) -> Result<(), StoreError> {
         self.remove(EVENT, event_key(number));
         self.remove(EVENT_INDEX, event_id.as_bytes());
         self.remove(REDACTION, event_key(number));
+        let slot = self.slot();
+        self.create_arrival(number, slot)?;
+        self.announce(Change::Removal);
+        Ok(())
     }
 
     /// Notes that `event` was redacted by `redaction`. Committing fails with [`StoreError::Conflict`] when it was

@@ -49,7 +49,7 @@ impl News {
             Change::AccountData(user) => {
                 self.users.insert(user);
             }
-            Change::Sessions(_) | Change::Departures => {}
+            Change::Sessions(_) | Change::Departures | Change::Removal => {}
         }
     }
 

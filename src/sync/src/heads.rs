@@ -103,7 +103,7 @@ impl Heads {
                 }
                 Change::Receipt(room, _) => inner.room(room).receipts = position,
                 Change::AccountData(user) => inner.user(user).account_data = position,
-                Change::Sessions(_) | Change::Departures => {}
+                Change::Sessions(_) | Change::Departures | Change::Removal => {}
             }
         }
     }

@@ -56,7 +56,8 @@ impl Arrivals {
 
 impl Observer for Arrivals {
     fn committed(&self, position: StreamPosition, changes: &[Change]) {
-        if changes.iter().any(|change| matches!(change, Change::Timeline(_))) {
+        let is_news = |change: &Change| matches!(change, Change::Timeline(_) | Change::Removal);
+        if changes.iter().any(is_news) {
             self.last.fetch_max(position.0, Ordering::AcqRel);
             self.is_new.store(true, Ordering::Release);
         }
@@ -132,13 +133,17 @@ impl Search {
         }
     }
 
-    /// Adds what changes with the arrival of an event, and says its ID. An event that is gone, or damaged, is passed
-    /// over: there is nothing of it to be found.
+    /// Adds what changes with the arrival of an event, and says its ID. One that is gone is found no more. A damaged one
+    /// is passed over: there is nothing of it to be found.
     async fn take(
         &self,
         event: EventNumber,
         changes: &mut Vec<IndexChange>,
     ) -> Result<Option<OwnedEventId>, SearchError> {
+        if self.0.rooms.store().event(event).await?.is_none() {
+            changes.push(IndexChange::Remove(event));
+            return Ok(None);
+        }
         let found = async {
             let event = self.0.rooms.event(event).await?;
             let found = self.0.rooms.index_changes(&event).await?;
@@ -170,20 +175,22 @@ impl Search {
 
     /// How far the index has come. One that has followed another store, or this one in a future that was lost, is
     /// emptied first.
-    async fn progress(&self) -> Result<Progress, SearchError> {
+    pub(super) async fn progress(&self) -> Result<Progress, SearchError> {
         let progress = self.0.progress.lock().await.clone();
         let store = self.0.rooms.store();
         let knows = match &progress.last {
             None => progress == Progress::NONE,
             Some((at, event_id)) => {
                 let before = StreamPosition(at.0.saturating_sub(1));
-                let arrival = store.arrivals(before, *at, 1).await?.first().copied();
-                let event = match arrival {
-                    Some(arrival) => store.event(arrival.event).await?,
-                    None => None,
-                };
-                progress.position <= store.position()
-                    && event.is_some_and(|(record, _)| record.event_id == *event_id)
+                match store.arrivals(before, *at, 1).await?.first() {
+                    // One that was removed since says nothing.
+                    Some(arrival) => {
+                        let event = store.event(arrival.event).await?;
+                        progress.position <= store.position()
+                            && event.is_none_or(|(record, _)| record.event_id == *event_id)
+                    }
+                    None => false,
+                }
             }
         };
         if !knows {

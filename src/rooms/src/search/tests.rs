@@ -1,7 +1,9 @@
 use serde_json::json;
+use store::{LocalEvents, Removal, RoomDeletion, TaskSubject, Work};
 
 use super::*;
 use crate::testing::{ada, bo, public_room, rooms_on_memory_store, say, send};
+use crate::{Message, PurgeUntil};
 
 async fn search_in(rooms: &Rooms) -> Search {
     let search = Search::open(rooms.clone(), None).unwrap();
@@ -104,6 +106,61 @@ async fn a_damaged_index_is_made_anew() {
     tokio::spawn(async move { running.run().await });
 
     assert_eq!(found(&search, "tea").await.len(), 1);
+}
+
+/// How many events of any room the index finds, whether they are still there or not.
+async fn indexed(search: &Search, term: &str) -> usize {
+    search.wait_for_news().await;
+    let question = search.question(&wanted(term), phrases(term)).await.unwrap().unwrap();
+    search.ask(&question, 1_000).await.unwrap().len()
+}
+
+#[tokio::test]
+async fn what_is_removed_leaves_the_index() {
+    let rooms = rooms_on_memory_store().await;
+    let search = search_in(&rooms).await;
+    let worker = rooms.clone();
+    tokio::spawn(async move { worker.work().await });
+    let (room, other) = (public_room(&rooms).await, public_room(&rooms).await);
+    let mut said = Vec::new();
+    for number in 0..10 {
+        said.push(say(&rooms, &room, &format!("tea {number}")).await);
+    }
+    say(&rooms, &other, "tea elsewhere").await;
+    assert_eq!(indexed(&search, "tea").await, 11);
+
+    let until = PurgeUntil::Event(&said[6]);
+    let purge = rooms.order_history_purge(&room, until, LocalEvents::Remove).await.unwrap();
+    rooms.task_ended(&purge).await.unwrap();
+    assert_eq!(indexed(&search, "tea").await, 5);
+
+    let content = json!({});
+    let redaction = Message {
+        sender: ada(),
+        device_id: "PHONE".into(),
+        transaction_id: "redaction",
+        kind: &ruma::events::TimelineEventType::RoomRedaction,
+        content: &crate::create::raw(&content),
+        redacts: Some(&said[9]),
+    };
+    rooms.send_message(&room, redaction).await.unwrap();
+    assert_eq!(indexed(&search, "tea").await, 4);
+
+    let deletion = RoomDeletion {
+        successor: None,
+        removal: Removal::WhenEmpty,
+        kicked: Vec::new(),
+        failed: Vec::new(),
+        aliases: Vec::new(),
+        new_room: None,
+    };
+    let subject = TaskSubject::Room(other);
+    let deletion = rooms.order(subject, Work::Deletion(deletion)).await.unwrap();
+    rooms.task_ended(&deletion).await.unwrap();
+    // The last event that the index knew is gone, and still it is an index of this store.
+    let progress = search.progress().await.unwrap();
+    assert_ne!(progress, Progress::NONE);
+    assert_eq!(indexed(&search, "tea").await, 3);
 }
 
 #[test]
