@@ -2,7 +2,10 @@
 //!
 //! `endpoints.tsv` has all endpoints: one that is new needs a line there.
 
-use complement_tests::{Answer, Client, Homeserver, Method, Server, encoded, synapse_departs_from};
+use complement_tests::{
+    Answer, Client, Homeserver, Method, Role, Server, encoded, synapse_departs_from,
+};
+use serde_json::json;
 
 const TABLE: &str = include_str!("endpoints.tsv");
 
@@ -27,6 +30,11 @@ fn endpoints() -> impl Iterator<Item = Endpoint> {
 }
 
 impl Endpoint {
+    /// Whether nobody is served without a token.
+    fn needs_token(self) -> bool {
+        ["needed", "guest"].contains(&self.token)
+    }
+
     /// Whether the specification has the client send a JSON object. "Logging out takes an empty request body."
     fn has_body(self) -> bool {
         ["POST", "PUT"].contains(&self.method) && !self.path.contains("/logout")
@@ -51,7 +59,9 @@ impl Endpoint {
 
     async fn send(self, client: &Client, user: &str, body: &str) -> Answer {
         let method: Method = self.method.parse().expect("a method");
-        let mut request = client.request(method, &self.path_for(user));
+        // Nothing is to be waited for.
+        let path = self.path_for(user) + if self.method == "GET" { "?timeout=0" } else { "" };
+        let mut request = client.request(method, &path);
         if self.method != "GET" {
             request = request.header("content-type", "application/json").body(body.to_owned());
         }
@@ -74,7 +84,7 @@ async fn every_endpoint_that_needs_a_token_says_when_it_is_missing_or_unknown() 
     let stranger = Server::start().await.stranger();
     let mut guesser = stranger.clone();
     guesser.access_token = "nonsense".to_owned();
-    for endpoint in endpoints().filter(|endpoint| endpoint.token == "needed") {
+    for endpoint in endpoints().filter(|endpoint| endpoint.needs_token()) {
         let answer = endpoint.send(&stranger, "@ada:hearth.test", "{}").await;
         expect(answer, 401, "M_MISSING_TOKEN", "When credentials are required but missing");
         let answer = endpoint.send(&guesser, "@ada:hearth.test", "{}").await;
@@ -89,6 +99,52 @@ async fn where_a_token_is_optional_an_unknown_one_is_refused() {
     for endpoint in endpoints().filter(|endpoint| endpoint.token == "optional") {
         let answer = endpoint.send(&guesser, "@ada:hearth.test", "{}").await;
         answer.expect_error(401, "M_UNKNOWN_TOKEN");
+    }
+}
+
+/// Spec: "Guest Access", "Client behaviour".
+#[tokio::test]
+async fn guests_are_served_what_the_specification_lists_and_nothing_else() {
+    if synapse_departs_from(
+        "The following API endpoints are allowed to be accessed by guest accounts",
+    ) {
+        return;
+    }
+    let server = Server::start().await;
+    let path = "/_matrix/client/v3/register?kind=guest";
+    let session = server.stranger().post(path, &json!({})).await.expect_ok();
+    let guest = Client::of_session(&server, &session);
+    for endpoint in endpoints().filter(|endpoint| endpoint.needs_token()) {
+        let answer = endpoint.send(&guest, &guest.user_id, "{}").await;
+        if endpoint.token == "guest" {
+            let text = &answer.text;
+            let line = format!("{} {}: {text}", endpoint.method, endpoint.path);
+            assert!(!text.contains("M_GUEST_ACCESS_FORBIDDEN"), "{line}");
+        } else {
+            answer.expect_error(403, "M_GUEST_ACCESS_FORBIDDEN");
+        }
+    }
+}
+
+/// Spec: "Account locking": "on all but the following Client-Server APIs": both ways to log out.
+#[tokio::test]
+async fn locked_users_are_served_nothing_but_logging_out() {
+    let server = Server::start().await;
+    let admin = server.register_with_shared_secret("root", Role::Administrator).await;
+    let ada = server.register("ada").await;
+    let user = format!("/_synapse/admin/v2/users/{}", encoded(&ada.user_id));
+    admin.put(&user, &json!({ "locked": true })).await.expect_ok();
+    let is_logout = |endpoint: &Endpoint| endpoint.path.contains("/logout");
+    let takes_token = |endpoint: &Endpoint| endpoint.token != "none" && !is_logout(endpoint);
+    for endpoint in endpoints().filter(takes_token) {
+        let answer = endpoint.send(&ada, &ada.user_id, "{}").await;
+        expect(answer, 401, "M_USER_LOCKED", "a `401 Unauthorized` error [...] on all but");
+    }
+    for endpoint in endpoints().filter(is_logout) {
+        admin.put(&user, &json!({ "locked": false })).await.expect_ok();
+        let phone = ada.log_in().await;
+        admin.put(&user, &json!({ "locked": true })).await.expect_ok();
+        endpoint.send(&phone, &ada.user_id, "").await.expect_ok();
     }
 }
 
