@@ -275,3 +275,37 @@ async fn an_upgrade_needs_a_version_that_there_is() {
     assert_eq!(ada.post(&path, &body).await.status, 400);
     assert_ne!(ada.state(&room, "m.room.create", "").await, Value::Null);
 }
+
+/// Spec: "When a user joins the new room, the server should automatically transfer/replicate some of the user's
+/// personalized settings such as notifications".
+#[tokio::test]
+async fn members_keep_their_push_rules_when_they_follow() {
+    let (_, ada, bo) = users().await;
+    let body = json!({ "preset": "public_chat", "room_version": "10" });
+    let old = ada.create_room_with(&body).await;
+    bo.join(&old).await;
+    let rule = |kind: &str, room: &str| {
+        format!("/_matrix/client/v3/pushrules/global/{kind}/{}", encoded(room))
+    };
+    let mute = json!({
+        "actions": [],
+        "conditions": [{ "kind": "event_match", "key": "room_id", "pattern": old }],
+    });
+    for client in [&ada, &bo] {
+        client.put(&rule("room", &old), &json!({ "actions": ["notify"] })).await.expect_ok();
+        client.put(&rule("override", &old), &mute).await.expect_ok();
+    }
+
+    let new = upgrade(&ada, &old, "11").await;
+    bo.join(&new).await;
+
+    for client in [&ada, &bo] {
+        let room = client.get(&rule("room", &new)).await.expect_ok();
+        assert_eq!(room["actions"], json!(["notify"]));
+        if synapse_departs_from("notifications, also of a room that is muted by an override rule") {
+            continue;
+        }
+        let muted = client.get(&rule("override", &new)).await.expect_ok();
+        assert_eq!(muted["conditions"][0]["pattern"], new);
+    }
+}
