@@ -1,6 +1,8 @@
 //! Redactions.
 
-use complement_tests::{Client, Server, redact_path, room_path, synapse_departs_from, unique};
+use complement_tests::{
+    Client, Role, Server, redact_path, room_path, synapse_departs_from, unique,
+};
 use serde_json::json;
 
 /// Ada's room of this version with bo in it.
@@ -269,4 +271,62 @@ async fn a_redaction_of_nothing_is_refused() {
             ada.put(&path, &content).await.expect_error(400, "M_BAD_JSON");
         }
     }
+}
+
+/// Spec: `PUT /rooms/{roomId}/redact/{eventId}/{txnId}`: "Server administrators may redact events sent by users on their
+/// server".
+#[tokio::test]
+async fn an_administrator_of_the_server_redacts_what_its_users_sent() {
+    let (ada, bo, room) = kitchen("12").await;
+    let admin = ada.server().register_with_shared_secret("admin", Role::Administrator).await;
+    let message = bo.say(&room, "tea").await;
+    let path = redact_path(&room, &message, &unique("txn"));
+    admin.put(&path, &json!({})).await.expect_error(403, "M_FORBIDDEN");
+    admin.join(&room).await;
+    if synapse_departs_from("Server administrators may redact events sent by users on their server")
+    {
+        return;
+    }
+    admin.redact(&room, &message).await;
+    assert_eq!(bo.event(&room, &message).await["content"], json!({}));
+}
+
+/// Spec: "Redactions": "state events behave as though their properties were simply not specified": the same can be set
+/// again, and nothing of it comes back by itself.
+#[tokio::test]
+async fn what_was_redacted_comes_back_only_when_it_is_set_again() {
+    let (ada, bo, room) = kitchen("12").await;
+    let topic = json!({ "topic": "tea" });
+    let first = ada.set_state(&room, "m.room.topic", "", &topic).await;
+    ada.redact(&room, &first).await;
+    if !synapse_departs_from("as though their properties were simply not specified") {
+        let second = ada.set_state(&room, "m.room.topic", "", &topic).await;
+        assert_ne!(second, first);
+        assert_eq!(ada.state(&room, "m.room.topic", "").await, topic);
+    }
+
+    let rude = json!({ "membership": "join", "displayname": "Bo", "com.example.mood": "rude" });
+    let member = bo.set_state(&room, "m.room.member", &bo.user_id, &rude).await;
+    ada.redact(&room, &member).await;
+    let name = format!("/_matrix/client/v3/profile/{}/displayname", bo.user_id);
+    bo.put(&name, &json!({ "displayname": "Bobby" })).await.expect_ok();
+    let member = ada.state(&room, "m.room.member", &bo.user_id).await;
+    assert_eq!(member["displayname"], "Bobby");
+    assert!(member.get("com.example.mood").is_none(), "{member}");
+}
+
+#[tokio::test]
+async fn a_room_whose_openness_to_guests_is_redacted_is_closed_to_them() {
+    let (ada, _, room) = kitchen("12").await;
+    let open = json!({ "guest_access": "can_join" });
+    let open = ada.set_state(&room, "m.room.guest_access", "", &open).await;
+    ada.redact(&room, &open).await;
+    let guest = ada.server().stranger();
+    let session = guest.post("/_matrix/client/v3/register?kind=guest", &json!({})).await;
+    let guest = Client::of_session(ada.server(), &session.expect_ok());
+    let answer = guest.post(&room_path(&room, "join"), &json!({})).await;
+    if synapse_departs_from("redacted guest access does not let guests in") {
+        return;
+    }
+    assert_eq!(answer.status, 403, "{}", answer.text);
 }

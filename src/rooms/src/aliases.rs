@@ -85,7 +85,8 @@ impl Rooms {
         let kind = StateEventType::RoomCanonicalAlias;
         let root = self.current_state(room).await?;
         let Some(event) = self.state_at(room, root, &kind, "").await? else { return Ok(()) };
-        let Ok(mut content) = event.pdu.content_as::<RoomCanonicalAliasEventContent>() else {
+        let event = self.after_redaction(&event).await?;
+        let Ok(mut content) = event.content_as::<RoomCanonicalAliasEventContent>() else {
             return Ok(());
         };
         let before = (content.alias.clone(), content.alt_aliases.len());

@@ -11,7 +11,7 @@ use protocol::{Depth, Pdu, auth};
 use ruma::events::room::power_levels::UserPowerLevel;
 use ruma::events::{StateEventType, TimelineEventType};
 use ruma::room_version_rules::EventIdFormatVersion;
-use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId};
+use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -424,8 +424,9 @@ impl<'a> Assembly<'a> {
             Err(error) => return Err(error),
         };
         // Of users of one server the rules would let each redact the other's events; clients are promised otherwise.
-        let is_own = event.pdu.sender == target.1.pdu.sender;
-        let may = is_own || levels.can_redact_others(&event.pdu.sender);
+        let (sender, of) = (&event.pdu.sender, &target.1.pdu.sender);
+        let may =
+            sender == of || levels.can_redact_others(sender) || self.rules_over(sender, of).await?;
         if !may || !may_redact(&event.pdu, &target.1.pdu, &levels, &self.rules) {
             return Err(RoomError::Forbidden("you may not redact this event".to_owned()));
         }
@@ -440,6 +441,14 @@ impl<'a> Assembly<'a> {
         self.is_described_anew |= redacted.is_some_and(|(kind, _)| summary::describes(&kind));
         self.redacted.push(target.1.number);
         self.unrelate(&target.1, target.0.position, slot).await
+    }
+
+    /// Whether a user administers the server that another is of.
+    /// Spec: client-server API, `PUT /rooms/{roomId}/redact/{eventId}/{txnId}`: "Server administrators may redact events
+    /// sent by users on their server".
+    async fn rules_over(&self, admin: &UserId, user: &UserId) -> Result<bool, RoomError> {
+        let is_ours = user.server_name() == self.rooms.server_name();
+        Ok(is_ours && self.rooms.is_administrator(admin).await?)
     }
 
     pub(crate) fn room(&self) -> RoomNumber {

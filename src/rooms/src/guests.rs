@@ -76,7 +76,8 @@ impl Rooms {
     async fn is_open_to_guests(&self, room: RoomNumber) -> Result<bool, RoomError> {
         let root = self.current_state(room).await?;
         let event = self.state_at(room, root, &StateEventType::RoomGuestAccess, "").await?;
-        Ok(event.is_some_and(|event| lets_guests_in(&event.pdu.content)))
+        let Some(event) = event else { return Ok(false) };
+        Ok(lets_guests_in(&self.after_redaction(&event).await?.content))
     }
 }
 

@@ -108,8 +108,9 @@ impl Rooms {
         let kind = StateEventType::RoomThirdPartyInvite;
         let invite = self.state_at(room, root, &kind, &signed.token).await?;
         let invite = invite.ok_or_else(|| forbidden("there is no such invitation"))?;
+        let invite = self.after_redaction(&invite).await?;
         let invite: Value =
-            invite.pdu.content_as().map_err(|error| RoomError::Damaged(error.to_string()))?;
+            invite.content_as().map_err(|error| RoomError::Damaged(error.to_string()))?;
         let mut content = member_content("invite", &self.profile_of(user).await?, None);
         content["third_party_invite"] = json!({
             "display_name": invite["display_name"].as_str().unwrap_or_default(),

@@ -15,6 +15,7 @@ use store::{
 
 use crate::assembly::Draft;
 use crate::create::raw;
+use crate::joining::AUTHORISED_VIA;
 use crate::{RoomError, Rooms, membership};
 
 /// In how many rooms a change is stated before it is another user's turn. They share flushes.
@@ -133,7 +134,10 @@ impl Rooms {
         let before = before.filter(|event| membership::of(&event.pdu) == Some(Membership::Join));
         let Some(before) = before else { return Ok(()) };
         let damaged = |error: serde_json::Error| RoomError::Damaged(error.to_string());
-        let mut content: Map<String, Value> = before.pdu.content_as().map_err(damaged)?;
+        let before = self.after_redaction(&before).await?;
+        let mut content: Map<String, Value> = before.content_as().map_err(damaged)?;
+        // Spec: `m.room.member`: not to be copied, as the event would need the signature of another server.
+        content.remove(AUTHORISED_VIA);
         let old = content.get(field.as_str()).and_then(Value::as_str).map(ToOwned::to_owned);
         if matches!(to, PropagateTo::Unchanged(former) if !former.contains(&old)) {
             return Ok(());

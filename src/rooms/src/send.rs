@@ -122,7 +122,7 @@ impl Rooms {
         let root = self.current_state(cell.number).await?;
         if let Some(event) = self.state_at(cell.number, root, kind, state_key).await?
             && event.pdu.sender == sender
-            && same_json(&event.pdu.content, &content)
+            && same_json(&self.after_redaction(&event).await?.content, &content)
         {
             return Ok(Err(event.pdu.event_id.clone()));
         }
@@ -156,7 +156,10 @@ impl Rooms {
             parse(content.get()).map_err(|error| RoomError::InvalidParameter(error.to_string()))?;
         let kind = StateEventType::RoomCanonicalAlias;
         let old = self.state_at(room, root, &kind, "").await?;
-        let old = old.and_then(|event| parse(event.pdu.content.get()).ok());
+        let old = match old {
+            Some(event) => parse(self.after_redaction(&event).await?.content.get()).ok(),
+            None => None,
+        };
         let known: Vec<_> =
             old.iter().flat_map(|old| old.alias.iter().chain(&old.alt_aliases)).collect();
         for alias in new.alias.iter().chain(&new.alt_aliases) {

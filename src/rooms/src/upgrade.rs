@@ -206,7 +206,8 @@ impl Rooms {
             let Some(banned) = self.store().user_id(banned).await? else { continue };
             let kind = StateEventType::RoomMember;
             let ban = self.state_at(old.room, old.head.state, &kind, banned.as_str()).await?;
-            let ban = ban.and_then(|ban| ban.pdu.content_as::<Value>().ok()).unwrap_or_default();
+            let Some(ban) = ban else { continue };
+            let ban = self.after_redaction(&ban).await?.content_as::<Value>().unwrap_or_default();
             let reason = ban["reason"].as_str();
             let content =
                 member_content("ban", &crate::membership::MemberProfile::default(), reason);
