@@ -8,6 +8,7 @@ mod account_data;
 mod admin_rooms;
 mod admin_users;
 mod aliases;
+mod bounds;
 mod common_errors;
 mod context;
 mod creators;

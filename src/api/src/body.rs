@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::{Method, StatusCode, header};
 use poem::Body;
+use protocol::limits::nests_too_deep;
 use ruma::api::error::ErrorKind;
 use serde::de::IgnoredAny;
 
@@ -63,6 +64,7 @@ pub(crate) async fn read(
         (BodyKind::Json, EmptyBody::IsEmptyObject) if body.is_empty() => {
             Ok(Bytes::from_static(b"{}"))
         }
+        (BodyKind::Json, _) if nests_too_deep(&body) => Err(MatrixError::nested()),
         // Some requests want nothing of it, and a parser that passes over a string does not look at its bytes.
         (BodyKind::Json, _) if first == Some(&b'{') && is_json(&body) => Ok(body),
         (BodyKind::Json, _) => Err(MatrixError::not_an_object(&body)),

@@ -175,6 +175,9 @@ impl Draft {
         if template.room_id.is_some() == forbidden {
             return Err(BuildError::RoomId);
         }
+        if limits::nests_too_deep(template.content.get().as_bytes()) {
+            return Err(BuildError::NotCanonical);
+        }
         let mut content: CanonicalJsonObject =
             serde_json::from_str(template.content.get()).map_err(|_| BuildError::NotCanonical)?;
         let top_level_redacts = place_redacts(&mut template, &mut content, rules);
@@ -465,6 +468,18 @@ mod tests {
                 "{content}"
             );
         }
+    }
+
+    #[test]
+    fn content_nests_up_to_a_bound() {
+        let nested = |depth: usize| {
+            let content = format!("{}{}", r#"{"a":"#.repeat(depth) + "1", "}".repeat(depth));
+            let mut message = template(TimelineEventType::RoomMessage, &json!({}));
+            message.content = RawValue::from_string(content).unwrap();
+            build_in(message, &RoomVersionId::V10)
+        };
+        nested(limits::NESTING).unwrap();
+        assert!(matches!(nested(limits::NESTING + 1), Err(BuildError::NotCanonical)));
     }
 
     #[test]

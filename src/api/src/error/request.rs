@@ -48,6 +48,11 @@ impl MatrixError {
         }
     }
 
+    /// The body nests deeper than is taken from anybody.
+    pub(crate) fn nested() -> Self {
+        Self::bad_request(ErrorKind::BadJson, "the body nests too deep")
+    }
+
     /// The body is larger than the endpoint takes.
     pub(crate) fn too_large(limit: usize) -> Self {
         let message = format!("the body is larger than {limit} bytes");
