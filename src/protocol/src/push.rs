@@ -14,10 +14,7 @@ use std::{ops::RangeBounds, sync::OnceLock};
 
 use ruma::{
     OwnedRoomId, OwnedUserId, UInt, UserId,
-    push::{
-        Action, AnyPushRuleRef, ConditionalPushRule, PushCondition, Ruleset, ScalarJsonValue,
-        SoundTweakValue,
-    },
+    push::{Action, AnyPushRuleRef, PushCondition, Ruleset, ScalarJsonValue, SoundTweakValue},
 };
 use serde_json::{Value, json};
 
@@ -32,6 +29,10 @@ use crate::{
     glob::{folded, matches_whole, matches_words},
     power_levels::PowerLevels,
 };
+
+/// How many characters of an event all patterns of a reader are compared to, taken together. Rules may be many hundred and
+/// a body 64 KiB long; the more patterns there are, the less of a very long text each of them sees.
+const MOST_COMPARED: usize = 1 << 20;
 
 /// An event as push rules see it, read once for all its readers.
 #[derive(Debug)]
@@ -88,9 +89,11 @@ impl PushEvent {
         value.as_object()?.get(&name)
     }
 
-    fn has_in_body(&self, pattern: &str) -> bool {
+    /// Whether the pattern is found in the first `reach` characters of the body.
+    fn has_in_body(&self, pattern: &str, reach: usize) -> bool {
         let read = || self.get("content.body").and_then(Value::as_str).map(folded);
-        self.body.get_or_init(read).as_ref().is_some_and(|body| matches_words(pattern, body))
+        let body = self.body.get_or_init(read).as_ref();
+        body.is_some_and(|body| matches_words(pattern, body.get(..reach).unwrap_or(body)))
     }
 
     fn says_whom_it_mentions(&self) -> bool {
@@ -181,7 +184,8 @@ pub fn evaluate<'a>(
     if event.sender == reader.user {
         return PushOutcome::default();
     }
-    let Some(rule) = rules.iter().find(|rule| applies(*rule, event, room, reader)) else {
+    let question = Question { event, room, reader, reach: reach(rules) };
+    let Some(rule) = rules.iter().find(|rule| question.applies(*rule)) else {
         return PushOutcome::default();
     };
     let notify = rule.triggers_notification();
@@ -189,70 +193,73 @@ pub fn evaluate<'a>(
     PushOutcome { notify, highlight, actions: rule.actions() }
 }
 
-fn applies(
-    rule: AnyPushRuleRef<'_>,
-    event: &PushEvent,
-    room: PushRoom<'_>,
-    reader: Reader<'_>,
-) -> bool {
-    if !rule.enabled() || (is_legacy(rule.rule_id()) && event.says_whom_it_mentions()) {
-        return false;
-    }
-    match rule {
-        AnyPushRuleRef::Override(rule) | AnyPushRuleRef::Underride(rule) => {
-            all_hold(rule, event, room, reader)
-        }
-        AnyPushRuleRef::Content(rule) => event_matches("content.body", &rule.pattern, event),
-        AnyPushRuleRef::Room(rule) => rule.rule_id == event.room_id,
-        AnyPushRuleRef::Sender(rule) => rule.rule_id == event.sender,
-        // ruma may learn of kinds that the specification does not have yet.
-        _ => false,
-    }
+/// How far into a text or list each of the rules looks.
+fn reach(rules: &Ruleset) -> usize {
+    let conditions = rules.override_.iter().chain(&rules.underride);
+    let conditions = conditions.map(|rule| rule.conditions.len()).sum::<usize>();
+    MOST_COMPARED / (conditions + rules.content.len()).max(1)
 }
 
-fn all_hold(
-    rule: &ConditionalPushRule,
-    event: &PushEvent,
-    room: PushRoom<'_>,
-    reader: Reader<'_>,
-) -> bool {
-    rule.conditions.iter().all(|condition| holds(condition, event, room, reader))
+/// What rules are asked about.
+struct Question<'a> {
+    event: &'a PushEvent,
+    room: PushRoom<'a>,
+    reader: Reader<'a>,
+    reach: usize,
 }
 
-fn holds(
-    condition: &PushCondition,
-    event: &PushEvent,
-    room: PushRoom<'_>,
-    reader: Reader<'_>,
-) -> bool {
-    match condition {
-        PushCondition::EventMatch(data) => event_matches(&data.key, &data.pattern, event),
-        PushCondition::RoomMemberCount(data) => {
-            data.is.contains(&UInt::new_saturating(room.members))
+impl Question<'_> {
+    fn applies(&self, rule: AnyPushRuleRef<'_>) -> bool {
+        if !rule.enabled() || (is_legacy(rule.rule_id()) && self.event.says_whom_it_mentions()) {
+            return false;
         }
-        PushCondition::SenderNotificationPermission(data) => {
-            room.levels.can_notify(&event.sender, data.key.as_str())
+        match rule {
+            AnyPushRuleRef::Override(rule) | AnyPushRuleRef::Underride(rule) => {
+                rule.conditions.iter().all(|condition| self.holds(condition))
+            }
+            AnyPushRuleRef::Content(rule) => self.event_matches("content.body", &rule.pattern),
+            AnyPushRuleRef::Room(rule) => rule.rule_id == self.event.room_id,
+            AnyPushRuleRef::Sender(rule) => rule.rule_id == self.event.sender,
+            // ruma may learn of kinds that the specification does not have yet.
+            _ => false,
         }
-        PushCondition::EventPropertyIs(data) => {
-            event.get(&data.key).is_some_and(|value| equals(value, &data.value))
-        }
-        PushCondition::EventPropertyContains(data) => {
-            let list = event.get(&data.key).and_then(Value::as_array);
-            list.is_some_and(|list| list.iter().any(|value| equals(value, &data.value)))
-        }
-        condition if condition.kind() == "contains_display_name" => {
-            reader.display_name.is_some_and(|name| event.has_in_body(name))
-        }
-        // An unknown condition never holds.
-        _ => false,
     }
-}
 
-fn event_matches(key: &str, pattern: &str, event: &PushEvent) -> bool {
-    if key == "content.body" {
-        return event.has_in_body(pattern);
+    fn holds(&self, condition: &PushCondition) -> bool {
+        let Self { event, room, reader, reach } = *self;
+        match condition {
+            PushCondition::EventMatch(data) => self.event_matches(&data.key, &data.pattern),
+            PushCondition::RoomMemberCount(data) => {
+                data.is.contains(&UInt::new_saturating(room.members))
+            }
+            PushCondition::SenderNotificationPermission(data) => {
+                room.levels.can_notify(&event.sender, data.key.as_str())
+            }
+            PushCondition::EventPropertyIs(data) => {
+                event.get(&data.key).is_some_and(|value| equals(value, &data.value))
+            }
+            PushCondition::EventPropertyContains(data) => {
+                let list = event.get(&data.key).and_then(Value::as_array);
+                let is_there =
+                    |list: &Vec<_>| list.iter().take(reach).any(|value| equals(value, &data.value));
+                list.is_some_and(is_there)
+            }
+            condition if condition.kind() == "contains_display_name" => {
+                reader.display_name.is_some_and(|name| event.has_in_body(name, reach))
+            }
+            // An unknown condition never holds.
+            _ => false,
+        }
     }
-    event.get(key).and_then(Value::as_str).is_some_and(|value| matches_whole(pattern, value))
+
+    fn event_matches(&self, key: &str, pattern: &str) -> bool {
+        if key == "content.body" {
+            return self.event.has_in_body(pattern, self.reach);
+        }
+        let value = self.event.get(key).and_then(Value::as_str);
+        let value = value.filter(|value| value.len() <= self.reach);
+        value.is_some_and(|value| matches_whole(pattern, value))
+    }
 }
 
 fn equals(value: &Value, scalar: &ScalarJsonValue) -> bool {

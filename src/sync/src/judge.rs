@@ -9,7 +9,6 @@ use protocol::push::{
     self, PUSH_RULES, PushEvent, PushOutcome, PushRoom, Reader, distinguished_members,
     hear_memberships,
 };
-use quick_cache::sync::Cache;
 use rooms::{RoomError, Rooms, StoredEvent};
 use ruma::events::StateEventType;
 use ruma::push::Ruleset;
@@ -19,19 +18,26 @@ use store::{EventNumber, RoomNumber, StateRoot, StoreError, StreamPosition, User
 
 use crate::heads::Heads;
 use crate::ignored::Ignored;
+use crate::sized_cache::SizedCache;
 
-/// How many events, users' rules and power levels are kept as push rules need them.
-const EVENTS: usize = 2_000;
-const RULES: usize = 5_000;
-const LEVELS: usize = 5_000;
+/// How many bytes of events, users' rules and power levels are kept as push rules need them.
+const EVENTS: usize = 32 << 20;
+const RULES: usize = 64 << 20;
+const LEVELS: usize = 32 << 20;
+
+/// What a byte of JSON becomes in memory: at worst, a digit in a list becomes a value of 32 bytes.
+const PER_BYTE_OF_EVENT: usize = 16;
+const PER_BYTE: usize = 4;
+/// What an entry takes that says nothing, more or less.
+const LEAST: usize = 1_000;
 
 /// Keeps what many readers ask for.
 #[derive(Debug)]
 pub(crate) struct Judge {
-    events: Cache<EventNumber, Arc<PushEvent>>,
-    rules: Cache<UserNumber, Arc<Rules>>,
+    events: SizedCache<EventNumber, PushEvent>,
+    rules: SizedCache<UserNumber, Rules>,
     /// By the event that sets them; by the room's first where none does.
-    levels: Cache<EventNumber, Arc<PowerLevels>>,
+    levels: SizedCache<EventNumber, PowerLevels>,
 }
 
 /// A user's rules, as of a position.
@@ -57,7 +63,11 @@ impl Rules {
 
 impl Judge {
     pub(crate) fn new() -> Self {
-        Self { events: Cache::new(EVENTS), rules: Cache::new(RULES), levels: Cache::new(LEVELS) }
+        Self {
+            events: SizedCache::new(EVENTS, 4 * LEAST),
+            rules: SizedCache::new(RULES, 20 * LEAST),
+            levels: SizedCache::new(LEVELS, 2 * LEAST),
+        }
     }
 
     /// A user's rules as they are now.
@@ -91,7 +101,9 @@ impl Judge {
             all,
             ignored: ignored.users,
         });
-        self.rules.insert(user, Arc::clone(&rules));
+        let size = content.map_or(0, |content| content.get().len()) * PER_BYTE;
+        let ignored = rules.ignored.len() * size_of::<OwnedUserId>() * PER_BYTE;
+        self.rules.insert(user, Arc::clone(&rules), LEAST + size + ignored);
         Ok(rules)
     }
 
@@ -100,7 +112,8 @@ impl Judge {
             return known;
         }
         let seen = Arc::new(PushEvent::new(&event.pdu));
-        self.events.insert(event.number, Arc::clone(&seen));
+        let size = event.pdu.content.get().len() * PER_BYTE_OF_EVENT;
+        self.events.insert(event.number, Arc::clone(&seen), LEAST + size);
         seen
     }
 
@@ -119,10 +132,11 @@ impl Judge {
         let rules = rooms.rules_of(room).await?;
         let pdu =
             |event: &Option<Arc<StoredEvent>>| event.as_ref().map(|event| Arc::clone(&event.pdu));
+        let size = levels.as_ref().map_or(0, |event| event.pdu.content.get().len());
         let levels = PowerLevels::new(pdu(&levels).as_ref(), pdu(&create).as_ref(), &rules);
         let levels = Arc::new(levels);
         if let Some(key) = key {
-            self.levels.insert(key, Arc::clone(&levels));
+            self.levels.insert(key, Arc::clone(&levels), LEAST + size * PER_BYTE);
         }
         Ok(levels)
     }

@@ -22,6 +22,7 @@ mod other_state;
 mod presence;
 mod reader;
 mod relation_filter;
+mod sized_cache;
 mod sliding;
 mod state;
 mod stored_filters;

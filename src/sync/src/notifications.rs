@@ -196,6 +196,8 @@ impl Walk<'_> {
         lane: &mut Lane,
         entry: TimelineEntry,
     ) -> Result<Option<Notification>, SyncError> {
+        // Without it, looking at many events keeps others from the processor: none of them is waited for.
+        tokio::task::yield_now().await;
         let rooms = &self.sync.0.rooms;
         let event = rooms.event(entry.event).await?;
         let is_invitation = lane.membership.membership == Membership::Invite;

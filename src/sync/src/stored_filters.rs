@@ -1,22 +1,27 @@
 //! Filters that clients stored and name by their IDs.
 
-use quick_cache::sync::Cache;
+use std::sync::Arc;
+
 use ruma::UserId;
 use ruma::api::client::filter::FilterDefinition;
 use store::UserNumber;
 
+use crate::sized_cache::SizedCache;
 use crate::{Sync, SyncError};
 
-/// How many filters are kept in memory.
-const KEPT: usize = 10_000;
+/// How many bytes of filters are kept in memory.
+const KEPT: usize = 16 << 20;
+/// What a filter takes in memory: most of it is the same for all.
+const TYPICAL: usize = 1_500;
+const PER_BYTE: usize = 3;
 
 /// Filters as they were last read; they never change.
 #[derive(Debug)]
-pub(crate) struct StoredFilters(Cache<(UserNumber, String), FilterDefinition>);
+pub(crate) struct StoredFilters(SizedCache<(UserNumber, String), FilterDefinition>);
 
 impl StoredFilters {
     pub(crate) fn new() -> Self {
-        Self(Cache::new(KEPT))
+        Self(SizedCache::new(KEPT, TYPICAL))
     }
 }
 
@@ -31,11 +36,12 @@ impl Sync {
         let user = store.number_user(user_id).await?;
         let key = (user, id.to_owned());
         if let Some(known) = self.0.filters.0.get(&key) {
-            return Ok(Some(known));
+            return Ok(Some(FilterDefinition::clone(&known)));
         }
         let Some(json) = store.filter(user, id).await? else { return Ok(None) };
         let filter: FilterDefinition = serde_json::from_slice(&json)?;
-        self.0.filters.0.insert(key, filter.clone());
+        let size = TYPICAL + json.len() * PER_BYTE;
+        self.0.filters.0.insert(key, Arc::new(filter.clone()), size);
         Ok(Some(filter))
     }
 }

@@ -32,6 +32,9 @@ const MOST_LOOKED_AT: usize = 20_000;
 /// How many unread events of a room are counted; of more, the newest.
 const MOST_COUNTED: usize = 10_000;
 
+/// How many events are counted before others have their turn.
+const AT_ONCE: usize = 16;
+
 /// After how many newly counted events the tally is written down.
 const WORTH_KEEPING: usize = 500;
 
@@ -210,7 +213,11 @@ async fn add(
         // One's own among them changes nothing either: a new name or picture is not said by hand.
         store.timeline_without_own_memberships(room, after, before, direction, most).await?
     };
-    for entry in newest.iter().rev() {
+    for (index, entry) in newest.iter().rev().enumerate() {
+        // Without it, counting many events keeps others from the processor: none of them is waited for.
+        if index % AT_ONCE == 0 {
+            tokio::task::yield_now().await;
+        }
         let event = hearing.rooms.event(entry.event).await?;
         add_event(&mut hearing, tally, entry.position, &event).await?;
     }

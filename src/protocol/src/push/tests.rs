@@ -240,3 +240,30 @@ fn rules_tell_rooms_apart_up_to_the_largest_number_they_name() {
     assert_eq!(distinguished_members(&rules), 11);
     assert_eq!(distinguished_members(&Ruleset::new()), 0);
 }
+
+#[test]
+fn many_patterns_share_what_is_read_of_a_long_text() {
+    let rules_of = |count: usize| {
+        let mut rules = Ruleset::new();
+        for number in 0..count {
+            let rule = NewPatternedPushRule::new(
+                format!("r{number}"),
+                format!("{number}*tea"),
+                vec![Action::Notify],
+            );
+            put_rule(&mut rules, NewPushRule::Content(rule), RulePlace::Unchanged).unwrap();
+        }
+        rules
+    };
+    let late = message(&json!({ "body": format!("{} 0 tea", "0 ".repeat(30_000)) }));
+    let soon = message(&json!({ "body": format!("0 tea {}", "0 ".repeat(30_000)) }));
+
+    let (few, many) = (rules_of(3), rules_of(1_000));
+
+    assert_eq!(outcome_with(&few, &late, 3), NOTIFIES);
+    assert_eq!(outcome_with(&many, &soon, 3), NOTIFIES);
+    let compared = std::time::Instant::now();
+    assert_eq!(outcome_with(&many, &late, 3), NOTHING);
+    // All of it would be sixty million steps, and the processor's for seconds.
+    assert!(compared.elapsed().as_millis() < 2_000, "{:?}", compared.elapsed());
+}
