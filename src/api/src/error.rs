@@ -20,6 +20,7 @@ use ruma::api::{
     },
 };
 use serde::Serialize;
+use store::StoreError;
 
 /// An error as Matrix sends it: a status, an `errcode` and a sentence for a human.
 ///
@@ -79,8 +80,14 @@ impl MatrixError {
     }
 
     /// A fault of ours. The cause is logged here with its sources, once; the client learns nothing about it.
+    ///
+    /// What does not fit the store is no fault of ours: all that varies in size comes from clients.
     #[track_caller]
     pub fn internal(cause: &(dyn Error + 'static)) -> Self {
+        if is_too_large(cause) {
+            let message = "an identifier or value is too large";
+            return Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge, message);
+        }
         let at = std::panic::Location::caller();
         tracing::error!(cause = %Chain(cause), %at, "request failed on our side");
         Self::concealed()
@@ -176,20 +183,29 @@ impl fmt::Debug for MatrixError {
     }
 }
 
+/// Whether the store refused a key or a value for its size.
+fn is_too_large(cause: &(dyn Error + 'static)) -> bool {
+    causes(cause).filter_map(|error| error.downcast_ref()).any(StoreError::is_too_large)
+}
+
+/// An error and its sources. A cycle of them is nobody's intention, but must not hang the server.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    let causes = std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    });
+    causes.take(16)
+}
+
 /// An error and its sources in one line.
 struct Chain<'a>(&'a (dyn Error + 'static));
 
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
-        let mut source = self.0.source();
-        // A cycle of sources is nobody's intention, but must not hang the server.
-        for _ in 0..16 {
-            let Some(error) = source else { break };
-            write!(f, ": {error}")?;
-            source = error.source();
-        }
-        Ok(())
+        causes(self.0).skip(1).try_for_each(|source| write!(f, ": {source}"))
     }
 }
 
@@ -226,6 +242,16 @@ mod tests {
 
         assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(body, json!({ "errcode": "M_UNKNOWN", "error": "internal server error" }));
+    }
+
+    #[tokio::test]
+    async fn what_does_not_fit_the_store_is_the_clients_fault() {
+        let cause = ::rooms::RoomError::Store(StoreError::TooLongKey(3_000));
+
+        let (status, _, body) = parts(MatrixError::internal(&cause)).await;
+
+        assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+        assert_eq!(body["errcode"], "M_TOO_LARGE");
     }
 
     #[tokio::test]

@@ -108,11 +108,19 @@ fn segments(path: &str) -> impl Iterator<Item = &str> {
     path.strip_prefix('/').unwrap_or(path).split('/')
 }
 
+/// Bytes of the longest path argument. Identifiers have 255; names that clients choose, such as those of transactions
+/// and push rules, have no bound in the specification, and become keys in the store.
+const MAX_ARGUMENT: usize = 1_024;
+
 /// Decodes a path argument; `+` stays a plus, as in any URL path.
 pub(crate) fn decode_argument(argument: &str) -> Result<Cow<'_, str>, MatrixError> {
-    percent_decode_str(argument).decode_utf8().map_err(|_| {
-        MatrixError::bad_request(ErrorKind::InvalidParam, "a path segment is not UTF-8")
-    })
+    let invalid = |message| MatrixError::bad_request(ErrorKind::InvalidParam, message);
+    let decoded = percent_decode_str(argument).decode_utf8();
+    let decoded = decoded.map_err(|_| invalid("a path segment is not UTF-8"))?;
+    if decoded.len() > MAX_ARGUMENT {
+        return Err(invalid("a path segment is longer than 1024 bytes"));
+    }
+    Ok(decoded)
 }
 
 #[cfg(test)]
@@ -166,6 +174,8 @@ mod tests {
         assert_eq!(found(&tree, "/room/%23a%2Fb:c+d"), ("/room/{alias}", vec!["%23a%2Fb:c+d"]));
         assert_eq!(decode_argument("%23a%2Fb:c+d").unwrap(), "#a/b:c+d");
         assert!(decode_argument("%ff").is_err());
+        assert!(decode_argument(&"%41".repeat(1_024)).is_ok());
+        assert!(decode_argument(&"a".repeat(1_025)).is_err());
     }
 
     #[test]

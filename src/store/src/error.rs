@@ -29,6 +29,13 @@ pub enum EngineError {
     Database(String),
 }
 
+impl StoreError {
+    /// Whether a key or a value is too large to be stored, today and always.
+    pub fn is_too_large(&self) -> bool {
+        matches!(self, Self::TooLarge(_) | Self::TooLongKey(_))
+    }
+}
+
 /// Why a read or a commit did not happen.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
