@@ -3,6 +3,8 @@
 //! An event waits in the store, so it is also sent when the server was not running at the time: as soon as it runs
 //! again. It leaves the store in the same commit that sends it.
 
+mod due;
+
 use std::time::Duration;
 
 use rand::distr::{Alphanumeric, SampleString};
@@ -12,20 +14,11 @@ use serde_json::value::RawValue;
 use store::{Batch, DelayedEvent, EventTransaction, StateKeyNumber, StoreError, UserNumber};
 use tokio::sync::{Mutex, Notify};
 
-use crate::assembly::{Assembly, Draft};
+use crate::assembly::Assembly;
 use crate::{RoomError, Rooms};
 
 /// How many events of one user may wait.
 const MOST_OF_USER: usize = 100;
-
-/// How many due events are read at once.
-const PAGE: usize = 100;
-
-/// How long an event that cannot be sent for a fault of ours waits to be tried again.
-const RECOVERY: Duration = Duration::from_secs(10);
-
-/// How long to sleep at most: the clock may be set.
-const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 
 /// What is to be sent later.
 #[derive(Debug, Clone, Copy)]
@@ -216,112 +209,6 @@ impl Rooms {
             outcome => Ok(outcome.map(|_| ())?),
         }
     }
-
-    /// Sends events when they are due; runs until it is dropped.
-    pub async fn run_delayed_events(&self) {
-        loop {
-            let sleep = match self.send_due().await {
-                Ok(sleep) => sleep,
-                Err(error) => {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(error, "delayed events are not sent");
-                    RECOVERY
-                }
-            };
-            tokio::select! {
-                () = tokio::time::sleep(sleep.min(LONGEST_SLEEP)) => {}
-                () = self.waitlist().changed.notified() => {}
-            }
-        }
-    }
-
-    /// Sends what is due, and says how long nothing more will be.
-    async fn send_due(&self) -> Result<Duration, DelayError> {
-        loop {
-            let due = self.store().delayed_due(PAGE).await?;
-            for (time, delay_id) in &due {
-                let now = u64::from(self.clock().now().get());
-                if *time > now {
-                    return Ok(Duration::from_millis(time - now));
-                }
-                let _turn = self.waitlist().turn.lock().await;
-                let event = self.store().delayed_event(delay_id).await?;
-                let Some(event) = event.filter(|event| event.due() <= now) else { continue };
-                match self.send_delayed(delay_id, &event).await {
-                    Ok(()) => {}
-                    Err(DelayError::Room(error)) if is_refusal(&error) => {
-                        tracing::debug!(%error, "a delayed event is refused");
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            if due.len() < PAGE {
-                return Ok(LONGEST_SLEEP);
-            }
-        }
-    }
-
-    /// Sends an event that waited. One that is refused, or whose sender may not act any more, waits no more.
-    async fn send_delayed(&self, delay_id: &str, event: &DelayedEvent) -> Result<(), DelayError> {
-        let outcome = self.append_delayed(delay_id, event).await;
-        let is_settled = match &outcome {
-            Ok(is_sent) => *is_sent,
-            Err(error) => !is_refusal(error),
-        };
-        if !is_settled {
-            let mut batch = Batch::new();
-            batch.remove_delayed_event(delay_id, event)?;
-            match self.store().commit(batch).await {
-                Ok(_) | Err(StoreError::Conflict) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        outcome?;
-        Ok(())
-    }
-
-    /// Appends an event that waited to its room, and takes it off the list with that; `false` when it would change
-    /// nothing.
-    async fn append_delayed(
-        &self,
-        delay_id: &str,
-        event: &DelayedEvent,
-    ) -> Result<bool, RoomError> {
-        let damaged = |what: &str| RoomError::Damaged(format!("a delayed event has no {what}"));
-        self.check_standing(event.user).await?;
-        let sender = self.store().user_id(event.user).await?.ok_or_else(|| damaged("sender"))?;
-        let cell = self.cell(event.room).await?.ok_or_else(|| damaged("room"))?;
-        let content = RawValue::from_string(event.content.clone())
-            .map_err(|error| RoomError::Damaged(error.to_string()))?;
-        let draft = match &event.state {
-            Some((_, key)) => {
-                let kind = event.state_type();
-                match self.state_draft(&cell, &sender, (&kind, key), content).await? {
-                    Ok(draft) => draft,
-                    Err(_) => return Ok(false),
-                }
-            }
-            None => Draft {
-                redacts: event.redacts.clone(),
-                transaction: event.transaction.clone(),
-                ..Draft::new(sender, event.event_type(), None, content)
-            },
-        };
-        let sent = self
-            .append_with(&cell, &[draft], |assembly| {
-                Ok(assembly.batch.remove_delayed_event(delay_id, event)?)
-            })
-            .await?;
-        if event.state.is_some() && event.state_type() == StateEventType::RoomMember {
-            self.after_membership(cell.number, &sent).await;
-        }
-        Ok(true)
-    }
-}
-
-/// Whether the room will not take the event, now or later.
-fn is_refusal(error: &RoomError) -> bool {
-    !matches!(error, RoomError::Busy | RoomError::Store(_))
 }
 
 impl Assembly<'_> {
@@ -391,7 +278,7 @@ mod tests {
         assert!(rooms.delayed_events(ada()).await.unwrap().is_empty());
         let again = rooms.act_on_delayed_event(id, DelayAction::Cancel).await;
         assert!(matches!(again, Err(DelayError::Unknown)));
-        assert_eq!(rooms.send_due().await.unwrap(), LONGEST_SLEEP);
+        assert_eq!(rooms.send_due().await.unwrap(), due::LONGEST_SLEEP);
     }
 
     #[tokio::test]

@@ -1,6 +1,6 @@
 //! What events say of their relation to others.
 
-use protocol::Pdu;
+use protocol::{Pdu, limits};
 use ruma::{EventId, OwnedEventId};
 use serde::Deserialize;
 use store::{
@@ -10,20 +10,24 @@ use store::{
 use crate::assembly::Assembly;
 use crate::{RoomError, StoredEvent};
 
+/// Bytes of the longest key of an annotation that counts. The specification has no bound; a reaction has a few.
+const MAX_KEY: usize = 1_024;
+
 /// The relation that an event's content states.
 /// Spec: client-server API, "Forming relationships between events".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Relation {
     pub(crate) parent: OwnedEventId,
     pub(crate) kind: RelationKind,
-    /// What an annotation says.
+    /// What an annotation says; `None` where it is too long to be counted.
     key: Option<String>,
     /// The type of the event that states it.
     stated_by: String,
 }
 
 impl Relation {
-    /// The relation that an event states; `None` when there is none, or none that names an event.
+    /// The relation that an event states; `None` when there is none, or none that names an event: no event has an ID of
+    /// more than 255 bytes.
     pub(crate) fn of(event: &Pdu) -> Option<Self> {
         #[derive(Deserialize)]
         struct Content {
@@ -43,6 +47,10 @@ impl Relation {
         }
         let content: Content = event.content_as().ok()?;
         let RelatesTo { event_id, rel_type, key } = content.relates_to;
+        if event_id.as_str().len() > limits::IDENTIFIER {
+            return None;
+        }
+        let key = key.filter(|key| key.len() <= MAX_KEY);
         let kind = RelationKind::of(&rel_type);
         Some(Self { parent: event_id, kind, key, stated_by: event.kind.to_string() })
     }
