@@ -38,8 +38,15 @@ pub struct Stretch {
 /// How many events are looked at for one page when many are not to be shown.
 const MAX_LOOKED_AT: usize = 2_000;
 
+/// After how many bytes of content a page ends, whatever its limit: a thousand events may have 64 KiB each.
+const MAX_BYTES: usize = 4 << 20;
+
+/// How many events are read at once.
+const SLICE: usize = 100;
+
 impl Rooms {
-    /// A page of a room's timeline as `reader` may see it, of events that `wanted` accepts.
+    /// A page of a room's timeline as `reader` may see it, of events that `wanted` accepts. It may have fewer than
+    /// there are, and goes on at its token then.
     ///
     /// Fails with [`RoomError::NotInRoom`] for who may see nothing of it.
     /// Spec: client-server API, `GET /rooms/{roomId}/messages`.
@@ -77,10 +84,10 @@ impl Rooms {
         let ignored = self.ignored_by(reader).await?;
         let (mut after, mut before) = bounds(&stretch);
         let mut events: Vec<Placed> = Vec::new();
-        let mut looked_at = 0;
+        let (mut looked_at, mut bytes) = (0, 0);
         let mut last = None;
-        while events.len() < stretch.limit && looked_at < MAX_LOOKED_AT {
-            let missing = stretch.limit - events.len();
+        while events.len() < stretch.limit && looked_at < MAX_LOOKED_AT && bytes < MAX_BYTES {
+            let missing = (stretch.limit - events.len()).min(SLICE);
             let entries =
                 self.store().timeline(room, after, before, stretch.direction, missing).await?;
             let is_end = entries.len() < missing;
@@ -95,6 +102,7 @@ impl Rooms {
             let visible = sight.visible(entries).await?;
             for placed in visible {
                 if wanted(&placed.1) && !self.is_hidden(&ignored, &placed.1).await? {
+                    bytes += placed.1.pdu.content.get().len();
                     events.push(placed);
                 }
             }
@@ -136,5 +144,42 @@ fn bounds(stretch: &Stretch) -> (TimelinePosition, TimelinePosition) {
         Direction::Descending => {
             (stretch.to.map_or(TimelinePosition::MIN, after), before(stretch.from))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{ada, public_room, rooms_on_memory_store, send};
+
+    #[tokio::test]
+    async fn a_page_of_large_events_ends_early_and_goes_on() {
+        let rooms = rooms_on_memory_store().await;
+        let room = public_room(&rooms).await;
+        let body = "x".repeat(50_000);
+        for number in 0..250 {
+            let (transaction, content) = (number.to_string(), json!({ "body": body }));
+            send(&rooms, &room, ada(), &transaction, content).await.unwrap();
+        }
+        let number = rooms.number_of(&room).await.unwrap();
+        let page = async |from| {
+            let direction = Direction::Descending;
+            let stretch = Stretch { from, to: None, direction, limit: 1_000 };
+            let only = |event: &StoredEvent| event.pdu.state_key.is_none();
+            rooms.page(ada(), number, stretch, only).await.unwrap()
+        };
+
+        let first = page(rooms.end_of_timeline()).await;
+        assert!(first.events.len() < 200, "{}", first.events.len());
+        let mut sent = first.events.len();
+        let mut next = first.next;
+        while let Some(from) = next {
+            let page = page(from).await;
+            sent += page.events.len();
+            next = page.next;
+        }
+        assert_eq!(sent, 250);
     }
 }
