@@ -9,6 +9,7 @@ mod administration;
 mod deactivation;
 mod devices;
 mod filters;
+mod guesses;
 mod guests;
 mod interactive;
 mod login;
@@ -44,6 +45,7 @@ pub use administration::AdministrationError;
 pub use deactivation::{DeactivationError, SentEvents};
 pub use devices::{Device, DeviceError};
 pub use filters::{FilterError, check_filter};
+pub use guesses::GuessLimit;
 pub use interactive::{InteractiveAuthError, Operation, StageOutcome};
 pub use login::{LoginError, OtherDevices, PasswordChangeError};
 pub use login_tokens::LoginTokenError;
@@ -84,6 +86,8 @@ pub struct Settings {
     pub access_token_lifetime: Duration,
     /// What it costs to hash a password.
     pub password_cost: PasswordCost,
+    /// How many wrong passwords one account bears; `None`: any number.
+    pub guess_limit: Option<GuessLimit>,
 }
 
 impl Default for Settings {
@@ -97,6 +101,7 @@ impl Default for Settings {
             login_token_lifetime: Some(Duration::from_mins(2)),
             access_token_lifetime: Duration::from_hours(1),
             password_cost: PasswordCost::default(),
+            guess_limit: None,
         }
     }
 }
@@ -133,6 +138,7 @@ struct Inner {
     settings: Settings,
     sessions: session_cache::SessionCache,
     passwords: passwords::Passwords,
+    guesses: guesses::Guesses,
     interactive: interactive::InteractiveSessions,
     nonces: shared_secret::Nonces,
     login_tokens: login_tokens::LoginTokens,
@@ -155,6 +161,7 @@ impl Accounts {
     ) -> std::io::Result<Self> {
         let sessions = session_cache::SessionCache::new(&store);
         let passwords = passwords::Passwords::new(settings.password_cost)?;
+        let guesses = guesses::Guesses::new(settings.guess_limit);
         let interactive = interactive::InteractiveSessions::new();
         let nonces = shared_secret::Nonces::new();
         Ok(Self(Arc::new(Inner {
@@ -164,6 +171,7 @@ impl Accounts {
             settings,
             sessions,
             passwords,
+            guesses,
             interactive,
             nonces,
             login_tokens: login_tokens::LoginTokens::new(),

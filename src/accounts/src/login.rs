@@ -5,7 +5,7 @@ use store::{Batch, DeviceRecord, StoreError, UserNumber, UserRecord, UserStatus}
 
 use crate::{
     ATTEMPTS, Accounts, InteractiveAuthError, NewDevice, NewSession, Operation, PasswordError,
-    Session, passwords::Verdict, usernames::existing_user_id,
+    Session, guesses::Guess, passwords::Verdict, usernames::existing_user_id,
 };
 
 /// Why somebody was not let in.
@@ -92,7 +92,13 @@ impl Accounts {
             None => None,
         };
         let hash = found.as_ref().and_then(|(_, _, record)| record.password_hash.clone());
-        let verdict = self.0.passwords.verify(password, hash).await?;
+        let guess = user_id.map(|user_id| self.0.guesses.guess(user_id, self.now()));
+        let guess = guess.transpose().map_err(PasswordError::TooManyGuesses)?.flatten();
+        let verdict = self.0.passwords.verify(password, hash).await;
+        if !matches!(verdict, Ok(Verdict::Wrong)) {
+            guess.into_iter().for_each(Guess::take_back);
+        }
+        let verdict = verdict?;
         let Some((number, user_id, record)) = found else { return Err(LoginError::WrongPassword) };
         match (record.status, verdict) {
             (UserStatus::Deactivated, _) => Err(LoginError::Deactivated),

@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
+    time::Duration,
 };
 
 use argon2::{
@@ -51,6 +52,9 @@ pub enum PasswordError {
     /// It is empty or longer than 512 bytes.
     #[error("a password has 1 to {MAX_PASSWORD} bytes")]
     Length,
+    /// Too many wrong ones were tried; after this time another may be.
+    #[error("too many wrong passwords were tried")]
+    TooManyGuesses(Duration),
     /// Too many wait already.
     #[error("too many log in at once")]
     Busy,

@@ -90,6 +90,10 @@ pub trait Authentication: AuthScheme {
     /// Whether nobody is served without a session.
     const NEEDS_SESSION: bool = false;
 
+    /// Whether requests that change something are rate limited even where the specification does not say so: nobody
+    /// may fill the disk at the speed of the network.
+    const CHANGES_ARE_LIMITED: bool = true;
+
     /// Reads and checks the credentials of a request.
     fn caller(
         incoming: &Incoming,

@@ -79,8 +79,8 @@ pub(crate) enum Wait {
 }
 
 impl Settings {
-    /// Counts requests against the limit of `class`. Without it, an endpoint the specification calls rate
-    /// limited counts against [`RateClass::Default`].
+    /// Counts requests against the limit of `class`. Without it, an endpoint that the specification calls rate
+    /// limited, or that changes something, counts against [`RateClass::Default`].
     pub fn class(self, class: RateClass) -> Self {
         Self { class: Some(class), ..self }
     }
@@ -133,7 +133,9 @@ impl<S: Clone + Send + Sync + 'static> Endpoints<S> {
         F: Clone + Send + Sync + 'static,
         H: Future<Output = Result<R::OutgoingResponse, MatrixError>> + Send + 'static,
     {
-        if R::RATE_LIMITED && settings.class.is_none() {
+        let changes = R::METHOD != Method::GET && !matches!(settings.wait, Wait::LongPoll);
+        let is_limited = R::RATE_LIMITED || (changes && R::Authentication::CHANGES_ARE_LIMITED);
+        if is_limited && settings.class.is_none() {
             settings.class = Some(RateClass::Default);
         }
         settings.standing = Standing::required_by::<R>();

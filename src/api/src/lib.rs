@@ -28,5 +28,5 @@ pub use endpoints::{Endpoints, Paths, Settings};
 pub use error::{Logout, MatrixError};
 pub use incoming::Incoming;
 pub use proxies::{InvalidNetwork, Network, Proxies};
-pub use rate_limits::{InvalidRate, Rate, RateClass, RateLimits, Rates};
+pub use rate_limits::{InvalidRate, Rate, RateClass, RateLimits, Rates, network_of};
 pub use shutdown::{Shutdown, ShutdownTrigger};

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 /// Requests that share a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateClass {
-    /// Whatever the specification calls rate limited and has no class of its own.
+    /// Whatever the specification calls rate limited, or changes something, and has no class of its own.
     Default,
     /// Logins and other requests that check a password.
     Login,
@@ -46,6 +46,8 @@ pub struct Rates {
     pub messages: Rate,
     /// See [`RateClass::Joins`].
     pub joins: Rate,
+    /// Wrong passwords for one account, whoever tries them.
+    pub wrong_passwords: Rate,
 }
 
 /// How many requests are served at once, and how fast they become available again.
@@ -67,6 +69,7 @@ impl Default for Rates {
             registration: Rate::new(0.2, 10),
             messages: Rate::new(10.0, 100),
             joins: Rate::new(1.0, 30),
+            wrong_passwords: Rate::new(0.1, 30),
         }
     }
 }
@@ -75,6 +78,11 @@ impl Rate {
     const fn new(per_second: f64, burst: u32) -> Self {
         let burst = NonZeroU32::new(burst).expect("the defaults above are not zero");
         Self { per_second, burst }
+    }
+
+    /// How long it takes until one more is served; for ever where the rate is no positive number.
+    pub fn recovery(self) -> Duration {
+        Duration::try_from_secs_f64(self.per_second.recip()).unwrap_or(Duration::MAX)
     }
 
     /// `None` for a rate that is no positive number.
@@ -123,6 +131,7 @@ impl RateLimits {
     /// Limits as configured, nothing counted yet.
     pub fn new(rates: &Rates) -> Result<Self, InvalidRate> {
         let limiter = |name, rate: Rate| rate.quota().map(Limiter::new).ok_or(InvalidRate(name));
+        limiter("wrong_passwords", rates.wrong_passwords)?;
         let limiters = Limiters {
             hasher: RandomState::new(),
             clock: DefaultClock::default(),
@@ -141,14 +150,14 @@ impl RateLimits {
         // A hash with a secret seed stands for the key: small, and not to be collided with on purpose.
         let key = match key {
             Key::User(user) => limiters.hasher.hash_one(user),
-            Key::Address(address) => limiters.hasher.hash_one(network(*address)),
+            Key::Address(address) => limiters.hasher.hash_one(network_of(*address)),
         };
         limiters.of(class).check(key, &limiters.clock)
     }
 }
 
-/// The part of an address that one customer of a provider cannot choose.
-fn network(address: IpAddr) -> IpAddr {
+/// The part of an address that one customer of a provider cannot choose: all of it, or an IPv6 network of 64 bits.
+pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
         address @ IpAddr::V4(_) => address,

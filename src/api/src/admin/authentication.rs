@@ -59,6 +59,8 @@ impl Authentication for AdminToken {
 
     const NEEDS_SESSION: bool = true;
 
+    const CHANGES_ARE_LIMITED: bool = false;
+
     async fn caller(incoming: &Incoming) -> Result<Administrator, MatrixError> {
         let requester = AccessToken::caller(incoming).await?;
         match requester.session().role {

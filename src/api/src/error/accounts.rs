@@ -42,6 +42,7 @@ impl From<PasswordError> for MatrixError {
         match &error {
             PasswordError::Length => Self::bad_request(ErrorKind::WeakPassword, error.to_string()),
             PasswordError::Busy => Self::limit_exceeded(BUSY),
+            PasswordError::TooManyGuesses(wait) => Self::limit_exceeded(*wait),
             PasswordError::Failed(_) => Self::internal(&error),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use accounts::{Accounts, Guests, Registration};
+use accounts::{Accounts, GuessLimit, Guests, Registration};
 use api::{EdgeBuilder, RateLimits, Shutdown, admin, client, client::well_known::WellKnown};
 use protocol::{Clock, SystemClock};
 use rooms::presence::Tracking;
@@ -157,6 +157,8 @@ fn account_settings(config: &Config, data: &DataDir) -> Result<accounts::Setting
         (true, false) => Registration::Open,
     };
     let (tokens, sessions) = (config.registration.tokens.iter(), &config.sessions);
+    let wrong = config.rate_limits.wrong_passwords;
+    let guess_limit = GuessLimit { burst: wrong.burst.get(), recovery: wrong.recovery() };
     Ok(accounts::Settings {
         registration,
         registration_tokens: tokens.map(|token| accounts::Secret::new(token.expose())).collect(),
@@ -165,6 +167,7 @@ fn account_settings(config: &Config, data: &DataDir) -> Result<accounts::Setting
         legacy_mentions: (&config.push).into(),
         login_token_lifetime: sessions.login_tokens.then_some(sessions.login_token_seconds),
         access_token_lifetime: sessions.access_token_seconds,
+        guess_limit: config.rate_limits.enabled.then_some(guess_limit),
         ..accounts::Settings::default()
     })
 }
