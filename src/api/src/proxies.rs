@@ -30,6 +30,11 @@ impl Proxies {
         Self(networks)
     }
 
+    /// Whether the peer of a connection is one of them.
+    pub fn include(&self, peer: IpAddr) -> bool {
+        self.trust(peer) == Trust::Proxy
+    }
+
     pub(crate) fn trust(&self, peer: IpAddr) -> Trust {
         let known = self.0.iter().any(|network| network.contains(peer));
         if known { Trust::Proxy } else { Trust::Nobody }

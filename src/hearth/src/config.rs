@@ -239,6 +239,8 @@ pub(crate) struct Limits {
     pub(crate) request_seconds: Duration,
     /// The most connections at once; more wait until one ends.
     pub(crate) connections: NonZeroUsize,
+    /// The most connections of one address, trusted proxies left out; more are closed.
+    pub(crate) connections_per_address: NonZeroUsize,
     /// The longest time a connection may be silent.
     #[serde(with = "seconds")]
     pub(crate) idle_seconds: Duration,
@@ -326,6 +328,7 @@ impl Default for Limits {
             body_seconds: Duration::from_secs(30),
             request_seconds: Duration::from_mins(1),
             connections: NonZeroUsize::new(4096).expect("4096 is not nothing"),
+            connections_per_address: NonZeroUsize::new(1024).expect("1024 is not nothing"),
             idle_seconds: Duration::from_mins(3),
             shutdown_seconds: Duration::from_secs(20),
         }

@@ -1,4 +1,6 @@
-//! Connections: as many as configured, none of them silent for ever.
+//! Connections: as many as configured, not all of them from one address, none of them silent for ever.
+
+mod neighbours;
 
 use std::{
     io,
@@ -9,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use api::Proxies;
 use poem::{
     http::uri::Scheme,
     listener::Acceptor,
@@ -21,6 +24,9 @@ use tokio::{
     time::{Instant, Sleep},
 };
 
+pub(crate) use self::neighbours::Neighbours;
+use self::neighbours::Place;
+
 /// How long to wait when the system has no more files or memory for connections.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -28,8 +34,20 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Connections {
     listener: TcpListener,
     local: SocketAddr,
-    room: Arc<Semaphore>,
-    idle: Duration,
+    bounds: Bounds,
+    /// Many clients connect through each of them.
+    proxies: Proxies,
+}
+
+/// What bounds the connections of all listeners together.
+#[derive(Clone, Debug)]
+pub(crate) struct Bounds {
+    /// Room for so many.
+    pub(crate) room: Arc<Semaphore>,
+    /// Of which so many for one address.
+    pub(crate) neighbours: Arc<Neighbours>,
+    /// For how long one may be silent.
+    pub(crate) idle: Duration,
 }
 
 /// A connection that ends when it is silent for too long, and makes room when it ends.
@@ -40,17 +58,29 @@ pub(crate) struct Connection {
     /// Runs while the connection waits for its peer. It is not set anew with each read, only when it has run out.
     alarm: Option<Pin<Box<Sleep>>>,
     _room: OwnedSemaphorePermit,
+    _place: Option<Place>,
 }
 
 impl Connections {
-    /// `room` may be shared with other listeners.
-    pub(crate) fn new(
-        listener: TcpListener,
-        room: Arc<Semaphore>,
-        idle: Duration,
-    ) -> io::Result<Self> {
+    /// `bounds` may be shared with other listeners.
+    pub(crate) fn new(listener: TcpListener, bounds: Bounds, proxies: Proxies) -> io::Result<Self> {
         let local = listener.local_addr()?;
-        Ok(Self { listener, local, room, idle })
+        Ok(Self { listener, local, bounds, proxies })
+    }
+
+    /// The next connection from an address that has room for it. Others are closed at once.
+    async fn next(&self) -> io::Result<(TcpStream, SocketAddr, Option<Place>)> {
+        loop {
+            let (stream, remote) = self.listener.accept().await?;
+            let address = remote.ip();
+            if self.proxies.include(address) {
+                return Ok((stream, remote, None));
+            }
+            if let Some(place) = self.bounds.neighbours.place(address) {
+                return Ok((stream, remote, Some(place)));
+            }
+            tracing::debug!(%address, "too many connections from one address");
+        }
     }
 }
 
@@ -62,8 +92,8 @@ impl Acceptor for Connections {
     }
 
     async fn accept(&mut self) -> io::Result<(Connection, LocalAddr, RemoteAddr, Scheme)> {
-        let room = Arc::clone(&self.room).acquire_owned().await.map_err(io::Error::other)?;
-        let (stream, remote) = match self.listener.accept().await {
+        let room = Arc::clone(&self.bounds.room).acquire_owned().await.map_err(io::Error::other)?;
+        let (stream, remote, place) = match self.next().await {
             Ok(accepted) => accepted,
             Err(error) => {
                 // poem asks again at once, and the cause does not go away by asking.
@@ -76,8 +106,14 @@ impl Acceptor for Connections {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot send small packets at once");
         }
-        let active = Instant::now();
-        let connection = Connection { stream, idle: self.idle, active, alarm: None, _room: room };
+        let connection = Connection {
+            stream,
+            idle: self.bounds.idle,
+            active: Instant::now(),
+            alarm: None,
+            _room: room,
+            _place: place,
+        };
         let local = LocalAddr(self.local.into());
         Ok((connection, local, RemoteAddr(remote.into()), Scheme::HTTP))
     }
@@ -158,9 +194,44 @@ mod tests {
     use super::*;
 
     async fn connections(room: usize, idle: Duration) -> (Connections, SocketAddr) {
+        connections_of(room, 10, Proxies::default(), idle).await
+    }
+
+    async fn connections_of(
+        room: usize,
+        of_one: usize,
+        proxies: Proxies,
+        idle: Duration,
+    ) -> (Connections, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        (Connections::new(listener, Arc::new(Semaphore::new(room)), idle).unwrap(), address)
+        let room = Arc::new(Semaphore::new(room));
+        let bounds = Bounds { room, neighbours: Arc::new(Neighbours::new(of_one)), idle };
+        (Connections::new(listener, bounds, proxies).unwrap(), address)
+    }
+
+    #[tokio::test]
+    async fn one_address_has_a_part_of_the_room_and_a_proxy_all_of_it() {
+        let long = Duration::from_mins(1);
+        let proxies = Proxies::new(vec!["127.0.0.0/8".parse().unwrap()]);
+        let (mut strangers, address) = connections_of(5, 1, Proxies::default(), long).await;
+        let (mut behind_proxy, proxied) = connections_of(5, 1, proxies, long).await;
+
+        let _client = TcpStream::connect(address).await.unwrap();
+        let (first, ..) = strangers.accept().await.unwrap();
+        let mut turned_away = TcpStream::connect(address).await.unwrap();
+        let short = Duration::from_millis(50);
+        assert!(tokio::time::timeout(short, strangers.accept()).await.is_err());
+        assert_eq!(turned_away.read(&mut [0]).await.unwrap_or(0), 0, "closed");
+        drop(first);
+        let _next = TcpStream::connect(address).await.unwrap();
+        strangers.accept().await.unwrap();
+
+        let mut open = Vec::new();
+        for _ in 0..3 {
+            open.push(TcpStream::connect(proxied).await.unwrap());
+            behind_proxy.accept().await.unwrap();
+        }
     }
 
     #[tokio::test]

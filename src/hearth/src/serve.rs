@@ -5,7 +5,7 @@ mod welcome;
 
 use std::{io, sync::Arc, time::Duration};
 
-use api::{Edge, Proxies, RateLimits, Shutdown, ShutdownTrigger};
+use api::{Edge, Network, Proxies, RateLimits, Shutdown, ShutdownTrigger};
 use poem::Server;
 use tokio::{net::TcpListener, sync::Semaphore, task::JoinSet};
 
@@ -14,7 +14,7 @@ pub(crate) use self::services::open_store;
 use crate::{
     cli::ConfigFile,
     config::{self, Config, Listener},
-    connections::Connections,
+    connections::{Bounds, Connections, Neighbours},
     data_dir::DataDir,
     failure::Failure,
     logging, measures,
@@ -44,10 +44,16 @@ async fn serve(config: &Config) -> Result<(), Failure> {
     let mut background = JoinSet::new();
     background.spawn(measures::keep(recorder));
     background.spawn(services.background());
-    let room = Arc::new(Semaphore::new(config.limits.connections.get()));
+    let limits = &config.limits;
+    let bounds = Bounds {
+        room: Arc::new(Semaphore::new(limits.connections.get())),
+        neighbours: Arc::new(Neighbours::new(limits.connections_per_address.get())),
+        idle: limits.idle_seconds,
+    };
     let mut servers = JoinSet::new();
-    for (listener, edge) in listeners.into_iter().zip(edges) {
-        let connections = Connections::new(listener, Arc::clone(&room), config.limits.idle_seconds)
+    for ((socket, edge), listener) in listeners.into_iter().zip(edges).zip(&config.listeners.0) {
+        let proxies = Proxies::new(proxies(listener)?);
+        let connections = Connections::new(socket, bounds.clone(), proxies)
             .map_err(Failure::because("cannot listen"))?;
         let shutdown = shutdown.clone();
         servers.spawn(accept(connections, edge, shutdown, config.limits.shutdown_seconds));
@@ -76,6 +82,14 @@ async fn bind(listeners: &[Listener]) -> Result<Vec<TcpListener>, Failure> {
         bound.push(socket);
     }
     Ok(bound)
+}
+
+/// Through whom many clients connect to a listener: proxies, and whatever runs on this machine.
+fn proxies(listener: &Listener) -> Result<Vec<Network>, Failure> {
+    let loopback = ["127.0.0.0/8", "::1"].map(str::parse);
+    let loopback = loopback.into_iter().collect::<Result<Vec<Network>, _>>();
+    let loopback = loopback.map_err(Failure::because("cannot listen"))?;
+    Ok([loopback, listener.trusted_proxies.clone()].concat())
 }
 
 /// What each listener serves, in their order.
