@@ -4,10 +4,7 @@ use accounts::{Accounts, Role};
 use protocol::room_version;
 use ruma::{
     RoomVersionId,
-    api::{
-        IncomingRequest, client::discovery::get_capabilities, error::DeserializationError,
-        error::Error, response,
-    },
+    api::{client::discovery::get_capabilities, response},
 };
 use serde_json::{Map, Value, json};
 use store::Forgotten;
@@ -22,19 +19,7 @@ pub struct Capabilities(Map<String, Value>);
 /// want it said.
 pub struct CapabilitiesRequest(());
 
-stand_in!(CapabilitiesRequest, get_capabilities::v3::Request);
-
-impl IncomingRequest for CapabilitiesRequest {
-    type EndpointError = Error;
-    type OutgoingResponse = Response;
-
-    fn try_from_http_request_inner(
-        _: http::Request<&[u8]>,
-        _: &[&str],
-    ) -> Result<Self, DeserializationError> {
-        Ok(Self(()))
-    }
-}
+stand_in!(CapabilitiesRequest, get_capabilities::v3::Request => Response);
 
 /// Capabilities by name.
 #[response]

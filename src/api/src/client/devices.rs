@@ -4,11 +4,9 @@ use accounts::Accounts;
 use ruma::{
     MilliSecondsSinceUnixEpoch, OwnedDeviceId,
     api::{
-        IncomingRequest,
         client::device::{
             Device, delete_device, delete_devices, get_device, get_devices, update_device,
         },
-        error::{DeserializationError, Error},
         response,
     },
 };
@@ -20,19 +18,7 @@ use crate::{Endpoints, MatrixError, RateClass, Requester, Settings, stand_in::st
 /// that says so.
 pub struct DevicesRequest(());
 
-stand_in!(DevicesRequest, get_devices::v3::Request);
-
-impl IncomingRequest for DevicesRequest {
-    type EndpointError = Error;
-    type OutgoingResponse = DevicesResponse;
-
-    fn try_from_http_request_inner(
-        _: http::Request<&[u8]>,
-        _: &[&str],
-    ) -> Result<Self, DeserializationError> {
-        Ok(Self(()))
-    }
-}
+stand_in!(DevicesRequest, get_devices::v3::Request => DevicesResponse);
 
 /// The answer to [`DevicesRequest`].
 #[response]

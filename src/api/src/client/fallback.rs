@@ -11,7 +11,7 @@ use ruma::api::{
         session::login_fallback,
         uiaa::{AuthData, AuthType, Dummy, RegistrationToken, get_uiaa_fallback_page},
     },
-    error::{DeserializationError, Error},
+    error::DeserializationError,
     response,
 };
 use serde::Deserialize;
@@ -52,19 +52,7 @@ impl From<Page> for PageResponse {
 /// [`login_fallback::Request`], whose answer in ruma has no policy. What it takes is read by the page itself.
 pub struct LoginPage(());
 
-stand_in!(LoginPage, login_fallback::Request);
-
-impl IncomingRequest for LoginPage {
-    type EndpointError = Error;
-    type OutgoingResponse = PageResponse;
-
-    fn try_from_http_request_inner(
-        _: http::Request<&[u8]>,
-        _: &[&str],
-    ) -> Result<Self, DeserializationError> {
-        Ok(Self(()))
-    }
-}
+stand_in!(LoginPage, login_fallback::Request => PageResponse);
 
 /// [`get_uiaa_fallback_page::v3::Request`], whose answer in ruma has no policy.
 pub struct StagePage(get_uiaa_fallback_page::v3::Request);
@@ -72,7 +60,7 @@ pub struct StagePage(get_uiaa_fallback_page::v3::Request);
 stand_in!(StagePage, get_uiaa_fallback_page::v3::Request);
 
 impl IncomingRequest for StagePage {
-    type EndpointError = Error;
+    type EndpointError = ruma::api::error::Error;
     type OutgoingResponse = PageResponse;
 
     fn try_from_http_request_inner(

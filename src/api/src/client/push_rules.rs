@@ -9,7 +9,7 @@ use ruma::api::{
         get_pushrules_all, get_pushrules_global_scope, set_pushrule, set_pushrule_actions,
         set_pushrule_enabled,
     },
-    error::{DeserializationError, Error},
+    error::DeserializationError,
     response,
 };
 use serde_json::{Map, Value, json};
@@ -25,19 +25,7 @@ pub struct PushRules {
 /// [`get_pushrules_all::v3::Request`], whose answer in ruma leaves out kinds without rules; clients index into them.
 pub struct AllRules(());
 
-stand_in!(AllRules, get_pushrules_all::v3::Request);
-
-impl IncomingRequest for AllRules {
-    type EndpointError = Error;
-    type OutgoingResponse = RulesResponse;
-
-    fn try_from_http_request_inner(
-        _: http::Request<&[u8]>,
-        _: &[&str],
-    ) -> Result<Self, DeserializationError> {
-        Ok(Self(()))
-    }
-}
+stand_in!(AllRules, get_pushrules_all::v3::Request => RulesResponse);
 
 /// Rules by kind, of all scopes or of one.
 #[response]
@@ -49,19 +37,7 @@ pub struct RulesResponse {
 /// [`get_pushrules_global_scope::v3::Request`], for the reason of [`AllRules`].
 pub struct GlobalRules(());
 
-stand_in!(GlobalRules, get_pushrules_global_scope::v3::Request);
-
-impl IncomingRequest for GlobalRules {
-    type EndpointError = Error;
-    type OutgoingResponse = RulesResponse;
-
-    fn try_from_http_request_inner(
-        _: http::Request<&[u8]>,
-        _: &[&str],
-    ) -> Result<Self, DeserializationError> {
-        Ok(Self(()))
-    }
-}
+stand_in!(GlobalRules, get_pushrules_global_scope::v3::Request => RulesResponse);
 
 /// [`set_pushrule::v3::Request`], which in ruma 0.17 takes no rule without conditions, though "a rule with no
 /// conditions always matches".
@@ -70,7 +46,7 @@ pub struct SetRule(set_pushrule::v3::Request);
 stand_in!(SetRule, set_pushrule::v3::Request);
 
 impl IncomingRequest for SetRule {
-    type EndpointError = Error;
+    type EndpointError = <set_pushrule::v3::Request as IncomingRequest>::EndpointError;
     type OutgoingResponse = set_pushrule::v3::Response;
 
     fn try_from_http_request_inner(

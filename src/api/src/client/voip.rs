@@ -1,9 +1,6 @@
 //! Calls. Spec: client-server API, "Voice over IP".
 
-use ruma::api::{
-    IncomingRequest, client::voip::get_turn_server_info, error::DeserializationError, error::Error,
-    response,
-};
+use ruma::api::{client::voip::get_turn_server_info, response};
 
 use crate::{Endpoints, MatrixError, Requester, stand_in::stand_in};
 
@@ -14,19 +11,7 @@ pub struct Voip(());
 /// [`get_turn_server_info::v3::Request`], whose answer in ruma cannot say that there is no TURN server.
 pub struct TurnServerRequest(());
 
-stand_in!(TurnServerRequest, get_turn_server_info::v3::Request);
-
-impl IncomingRequest for TurnServerRequest {
-    type EndpointError = Error;
-    type OutgoingResponse = Response;
-
-    fn try_from_http_request_inner(
-        _: http::Request<&[u8]>,
-        _: &[&str],
-    ) -> Result<Self, DeserializationError> {
-        Ok(Self(()))
-    }
-}
+stand_in!(TurnServerRequest, get_turn_server_info::v3::Request => Response);
 
 /// No TURN server.
 #[response]

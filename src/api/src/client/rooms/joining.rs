@@ -4,51 +4,35 @@
 //! requests keep what the specification names, so these keep the whole body beside it.
 
 use rooms::{JoinRequest, Rooms};
-use ruma::api::IncomingRequest;
 use ruma::api::client::membership::{ThirdPartySigned, join_room_by_id, join_room_by_id_or_alias};
 use ruma::api::error::DeserializationError;
+use ruma::api::{IncomingRequest, Metadata};
 use serde_json::{Map, Value};
 
 use super::membership::room_named;
-use crate::stand_in::stand_in;
 use crate::{Endpoints, MatrixError, RateClass, Requester, Settings};
 
-/// [`join_room_by_id::v3::Request`] and its whole body.
-struct JoinById(join_room_by_id::v3::Request, Map<String, Value>);
+/// A request of ruma's and its whole body.
+struct WithBody<R>(R, Map<String, Value>);
 
-/// [`join_room_by_id_or_alias::v3::Request`] and its whole body.
-struct JoinByIdOrAlias(join_room_by_id_or_alias::v3::Request, Map<String, Value>);
-
-stand_in!(JoinById, join_room_by_id::v3::Request);
-stand_in!(JoinByIdOrAlias, join_room_by_id_or_alias::v3::Request);
-
-impl IncomingRequest for JoinById {
-    type EndpointError = <join_room_by_id::v3::Request as IncomingRequest>::EndpointError;
-    type OutgoingResponse = join_room_by_id::v3::Response;
-
-    fn try_from_http_request_inner(
-        request: http::Request<&[u8]>,
-        path_args: &[&str],
-    ) -> Result<Self, DeserializationError> {
-        let body = serde_json::from_slice(request.body())?;
-        let request =
-            join_room_by_id::v3::Request::try_from_http_request_inner(request, path_args)?;
-        Ok(Self(request, body))
-    }
+impl<R: Metadata> Metadata for WithBody<R> {
+    const METHOD: http::Method = R::METHOD;
+    const RATE_LIMITED: bool = R::RATE_LIMITED;
+    type Authentication = R::Authentication;
+    type PathBuilder = R::PathBuilder;
+    const PATH_BUILDER: Self::PathBuilder = R::PATH_BUILDER;
 }
 
-impl IncomingRequest for JoinByIdOrAlias {
-    type EndpointError = <join_room_by_id_or_alias::v3::Request as IncomingRequest>::EndpointError;
-    type OutgoingResponse = join_room_by_id_or_alias::v3::Response;
+impl<R: IncomingRequest> IncomingRequest for WithBody<R> {
+    type EndpointError = R::EndpointError;
+    type OutgoingResponse = R::OutgoingResponse;
 
     fn try_from_http_request_inner(
         request: http::Request<&[u8]>,
         path_args: &[&str],
     ) -> Result<Self, DeserializationError> {
         let body = serde_json::from_slice(request.body())?;
-        let request =
-            join_room_by_id_or_alias::v3::Request::try_from_http_request_inner(request, path_args)?;
-        Ok(Self(request, body))
+        Ok(Self(R::try_from_http_request_inner(request, path_args)?, body))
     }
 }
 
@@ -60,7 +44,7 @@ pub(super) fn endpoints(endpoints: Endpoints<Rooms>) -> Endpoints<Rooms> {
 async fn join(
     rooms: Rooms,
     requester: Requester,
-    JoinById(request, body): JoinById,
+    WithBody(request, body): WithBody<join_room_by_id::v3::Request>,
 ) -> Result<join_room_by_id::v3::Response, MatrixError> {
     let wish = wish(body, request.third_party_signed);
     rooms.join(&request.room_id, requester.user_id(), wish).await?;
@@ -70,7 +54,7 @@ async fn join(
 async fn join_by_id_or_alias(
     rooms: Rooms,
     requester: Requester,
-    JoinByIdOrAlias(request, body): JoinByIdOrAlias,
+    WithBody(request, body): WithBody<join_room_by_id_or_alias::v3::Request>,
 ) -> Result<join_room_by_id_or_alias::v3::Response, MatrixError> {
     let room_id = room_named(&rooms, &request.room_id_or_alias).await?;
     let wish = wish(body, request.third_party_signed);

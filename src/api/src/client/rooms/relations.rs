@@ -72,72 +72,38 @@ async fn related<T>(
     Ok(Related { chunk: typed(chunk), next: page.next.map(|next| next.to_string()), depth })
 }
 
-async fn all(
-    rooms: Rooms,
-    requester: Requester,
-    request: get_relating_events::v1::Request,
-) -> Result<get_relating_events::v1::Response, MatrixError> {
-    let common = Common {
-        room_id: &request.room_id,
-        event_id: &request.event_id,
-        from: request.from.as_deref(),
-        to: request.to.as_deref(),
-        direction: request.dir,
-        limit: request.limit,
-        rel_type: None,
-        event_type: None,
-        recurse: request.recurse,
+/// A handler of one of ruma's three requests, which differ in what they name, and whose answers differ in nothing.
+macro_rules! handler {
+    ($name:ident($endpoint:ident, $request:ident) { $rel_type:expr, $event_type:expr }) => {
+        async fn $name(
+            rooms: Rooms,
+            requester: Requester,
+            $request: $endpoint::v1::Request,
+        ) -> Result<$endpoint::v1::Response, MatrixError> {
+            let common = Common {
+                room_id: &$request.room_id,
+                event_id: &$request.event_id,
+                from: $request.from.as_deref(),
+                to: $request.to.as_deref(),
+                direction: $request.dir,
+                limit: $request.limit,
+                rel_type: $rel_type,
+                event_type: $event_type,
+                recurse: $request.recurse,
+            };
+            let related = related(&rooms, &requester, common).await?;
+            let mut response = $endpoint::v1::Response::new(related.chunk);
+            response.next_batch = related.next;
+            response.recursion_depth = related.depth;
+            Ok(response)
+        }
     };
-    let related = related(&rooms, &requester, common).await?;
-    let mut response = get_relating_events::v1::Response::new(related.chunk);
-    response.next_batch = related.next;
-    response.recursion_depth = related.depth;
-    Ok(response)
 }
 
-async fn by_relation(
-    rooms: Rooms,
-    requester: Requester,
-    request: get_relating_events_with_rel_type::v1::Request,
-) -> Result<get_relating_events_with_rel_type::v1::Response, MatrixError> {
-    let common = Common {
-        room_id: &request.room_id,
-        event_id: &request.event_id,
-        from: request.from.as_deref(),
-        to: request.to.as_deref(),
-        direction: request.dir,
-        limit: request.limit,
-        rel_type: Some(request.rel_type.to_string()),
-        event_type: None,
-        recurse: request.recurse,
-    };
-    let related = related(&rooms, &requester, common).await?;
-    let mut response = get_relating_events_with_rel_type::v1::Response::new(related.chunk);
-    response.next_batch = related.next;
-    response.recursion_depth = related.depth;
-    Ok(response)
-}
-
-async fn by_relation_and_type(
-    rooms: Rooms,
-    requester: Requester,
-    request: get_relating_events_with_rel_type_and_event_type::v1::Request,
-) -> Result<get_relating_events_with_rel_type_and_event_type::v1::Response, MatrixError> {
-    let common = Common {
-        room_id: &request.room_id,
-        event_id: &request.event_id,
-        from: request.from.as_deref(),
-        to: request.to.as_deref(),
-        direction: request.dir,
-        limit: request.limit,
-        rel_type: Some(request.rel_type.to_string()),
-        event_type: Some(request.event_type.to_string()),
-        recurse: request.recurse,
-    };
-    let related = related(&rooms, &requester, common).await?;
-    let mut response =
-        get_relating_events_with_rel_type_and_event_type::v1::Response::new(related.chunk);
-    response.next_batch = related.next;
-    response.recursion_depth = related.depth;
-    Ok(response)
-}
+handler!(all(get_relating_events, request) { None, None });
+handler!(by_relation(get_relating_events_with_rel_type, request) {
+    Some(request.rel_type.to_string()), None
+});
+handler!(by_relation_and_type(get_relating_events_with_rel_type_and_event_type, request) {
+    Some(request.rel_type.to_string()), Some(request.event_type.to_string())
+});

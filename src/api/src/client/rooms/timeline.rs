@@ -1,9 +1,10 @@
 //! Spec: client-server API, "Getting events for a room": `/messages`, `/event`, `/context`.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use rooms::tokens::PaginationToken;
-use rooms::{Asker, EventShape, Placed, RoomError, Rooms, Stretch};
+use rooms::{Asker, EventShape, Placed, RoomError, Rooms, StoredEvent, Stretch};
 use ruma::OwnedUserId;
 use ruma::api::client::context::get_context;
 use ruma::api::client::filter::{LazyLoadOptions, RoomEventFilter};
@@ -52,8 +53,7 @@ async fn messages(
         limit: limit_of(request.limit),
     };
     let filter = EventFilter::new(&request.filter, &request.room_id);
-    let wanted =
-        |event: &rooms::StoredEvent| filter.covers(&event.pdu) && relations.covers(&event.pdu);
+    let wanted = |event: &StoredEvent| filter.covers(&event.pdu) && relations.covers(&event.pdu);
     let page = rooms.page(reader, room, stretch, wanted).await?;
     let mut response = get_message_events::v3::Response::new();
     response.start = from.to_string();
@@ -66,7 +66,7 @@ async fn messages(
         }
         None => Vec::new(),
     };
-    response.chunk = typed(shown(&rooms, &requester, &page.events).await?);
+    response.chunk = typed(shown(&rooms, &requester, events(&page.events)).await?);
     Ok(response)
 }
 
@@ -156,7 +156,7 @@ async fn context(
         stretch(PaginationToken::before(position), store::Direction::Descending, limit / 2);
     let after =
         stretch(PaginationToken::after(position), store::Direction::Ascending, limit.div_ceil(2));
-    let wanted = |event: &rooms::StoredEvent| filter.covers(&event.pdu);
+    let wanted = |event: &StoredEvent| filter.covers(&event.pdu);
     let before = rooms.page_for_anybody(reader, room, before, wanted).await?.events;
     let after = rooms.page_for_anybody(reader, room, after, wanted).await?.events;
 
@@ -164,11 +164,13 @@ async fn context(
     let root = rooms.state_after(&last).await?;
     let all: Vec<Placed> = before.iter().chain([&placed]).chain(&after).cloned().collect();
     let state = if request.filter.lazy_load_options.is_disabled() {
-        all_state(&rooms, &requester, room, root, &filter).await?
+        let state = rooms.state_events_at(room, root).await?;
+        covered(&rooms, &requester, state, &filter).await?
     } else {
         let members = lazy_members(&rooms, &requester, room, root, &request.filter, &all);
+        let others = rooms.other_state_events(room, root).await?;
         let mut state = members.await?;
-        state.extend(other_state(&rooms, &requester, room, root, &filter).await?);
+        state.extend(covered(&rooms, &requester, others, &filter).await?);
         state
     };
     let first = before.last().unwrap_or(&placed).0.position;
@@ -176,9 +178,9 @@ async fn context(
     Ok(ContextResponse {
         start: PaginationToken::before(first).to_string(),
         end: PaginationToken::after(end).to_string(),
-        events_before: typed(shown(&rooms, &requester, &before).await?),
-        event: typed(shown(&rooms, &requester, &[placed]).await?).pop(),
-        events_after: typed(shown(&rooms, &requester, &after).await?),
+        events_before: typed(shown(&rooms, &requester, events(&before)).await?),
+        event: typed(shown(&rooms, &requester, events(&[placed])).await?).pop(),
+        events_after: typed(shown(&rooms, &requester, events(&after)).await?),
         state: typed(state),
     })
 }
@@ -215,13 +217,17 @@ fn limit_of(limit: ruma::UInt) -> usize {
     usize::try_from(limit).unwrap_or(MAX_LIMIT).min(MAX_LIMIT)
 }
 
-async fn shown(
+fn events(placed: &[Placed]) -> impl Iterator<Item = &Arc<StoredEvent>> {
+    placed.iter().map(|(_, event)| event)
+}
+
+async fn shown<'a>(
     rooms: &Rooms,
     requester: &Requester,
-    events: &[Placed],
+    events: impl IntoIterator<Item = &'a Arc<StoredEvent>>,
 ) -> Result<Vec<Box<RawValue>>, RoomError> {
-    let mut shown = Vec::with_capacity(events.len());
-    for (_, event) in events {
+    let mut shown = Vec::new();
+    for event in events {
         shown.push(rooms.client_event(viewer(requester), event, EventShape::Whole).await?);
     }
     Ok(shown)
@@ -245,45 +251,18 @@ async fn lazy_members(
     let mut members = Vec::new();
     for sender in senders {
         let kind = StateEventType::RoomMember;
-        if let Some(event) = rooms.state_at(room, root, &kind, sender.as_str()).await? {
-            let shape = EventShape::Whole;
-            members.push(rooms.client_event(viewer(requester), &event, shape).await?);
-        }
+        members.extend(rooms.state_at(room, root, &kind, sender.as_str()).await?);
     }
-    Ok(members)
+    shown(rooms, requester, &members).await
 }
 
-async fn all_state(
+/// What of a state the filter covers.
+async fn covered(
     rooms: &Rooms,
     requester: &Requester,
-    room: RoomNumber,
-    root: StateRoot,
+    mut state: Vec<Arc<StoredEvent>>,
     filter: &EventFilter<'_>,
 ) -> Result<Vec<Box<RawValue>>, RoomError> {
-    let mut state = Vec::new();
-    for event in rooms.state_events_at(room, root).await? {
-        if filter.covers(&event.pdu) {
-            let shape = EventShape::Whole;
-            state.push(rooms.client_event(viewer(requester), &event, shape).await?);
-        }
-    }
-    Ok(state)
-}
-
-/// The state without memberships.
-async fn other_state(
-    rooms: &Rooms,
-    requester: &Requester,
-    room: RoomNumber,
-    root: StateRoot,
-    filter: &EventFilter<'_>,
-) -> Result<Vec<Box<RawValue>>, RoomError> {
-    let mut state = Vec::new();
-    for event in rooms.other_state_events(room, root).await? {
-        if filter.covers(&event.pdu) {
-            let shape = EventShape::Whole;
-            state.push(rooms.client_event(viewer(requester), &event, shape).await?);
-        }
-    }
-    Ok(state)
+    state.retain(|event| filter.covers(&event.pdu));
+    shown(rooms, requester, &state).await
 }
