@@ -1,7 +1,9 @@
 //! What one client can make others pay for has a bound. The specification leaves most of these to servers, and Synapse's
 //! are others: the tests are for hearth.
 
-use complement_tests::{Homeserver, Server, room_path, send_path, state_path};
+use complement_tests::{
+    Client, Homeserver, PASSWORD, Server, encoded, room_path, send_path, state_path,
+};
 use serde_json::{Value, json};
 
 fn is_synapse() -> bool {
@@ -35,4 +37,141 @@ async fn json_nests_up_to_100_levels() {
         ada.get(&format!("/_matrix/client/v3/{path}")).await.expect_ok();
     }
     ada.get(&room_path(&room, "initialSync")).await.expect_ok();
+}
+
+/// Names that clients choose become keys and values in the store, which take so much and no more.
+#[tokio::test]
+async fn names_have_a_longest_one() {
+    if is_synapse() {
+        return;
+    }
+    let server = Server::start().await;
+    let ada = server.register("ada").await;
+    let room = ada.create_room().await;
+    let long = |length: usize| "x".repeat(length);
+
+    let invite = json!({ "user_id": format!("@{}:hearth.test", long(5_000)) });
+    let invited = ada.post(&room_path(&room, "invite"), &invite).await;
+    invited.expect_error(413, "M_TOO_LARGE");
+    for length in [256, 2_100] {
+        let alias = encoded(&format!("#{}:hearth.test", long(length)));
+        let path = format!("/_matrix/client/v3/directory/room/{alias}");
+        let made = ada.put(&path, &json!({ "room_id": room })).await;
+        made.expect_error(400, "M_INVALID_PARAM");
+        let named = json!({ "room_alias_name": long(length) });
+        let made = ada.post("/_matrix/client/v3/createRoom", &named).await;
+        made.expect_error(400, "M_INVALID_PARAM");
+    }
+    for path in [
+        send_path(&room, "m.room.message", &long(1_025)),
+        state_path(&room, &long(1_025), ""),
+        format!("/_matrix/client/v3/user/{}/account_data/{}", ada.user_id, long(5_000)),
+    ] {
+        ada.put(&path, &json!({})).await.expect_error(400, "M_INVALID_PARAM");
+    }
+    let sent = ada.put(&send_path(&room, "m.room.message", &long(1_024)), &json!({})).await;
+    sent.expect_ok();
+}
+
+fn login_of(user: &Client, password: &str) -> Value {
+    json!({
+        "type": "m.login.password",
+        "identifier": { "type": "m.id.user", "user": user.user_id },
+        "password": password,
+    })
+}
+
+/// Addresses are cheap: whoever has many could guess as often as they like. Sessions go on meanwhile.
+#[tokio::test]
+async fn wrong_passwords_are_limited_by_account() {
+    if is_synapse() {
+        return;
+    }
+    let server = Server::start_with(&[
+        ("HEARTH_RATE_LIMITS__ENABLED", "true"),
+        ("HEARTH_RATE_LIMITS__LOGIN__BURST", "1000"),
+        ("HEARTH_RATE_LIMITS__WRONG_PASSWORDS__BURST", "3"),
+    ])
+    .await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let stranger = server.stranger();
+    let log_in = async |user: &Client, password: &str| {
+        stranger.post("/_matrix/client/v3/login", &login_of(user, password)).await
+    };
+    for _ in 0..5 {
+        log_in(&ada, PASSWORD).await.expect_ok();
+    }
+    for _ in 0..3 {
+        log_in(&ada, "wrong").await.expect_error(403, "M_FORBIDDEN");
+    }
+
+    let refused = log_in(&ada, "wrong").await.expect_error(429, "M_LIMIT_EXCEEDED");
+    assert!(refused["retry_after_ms"].as_u64().is_some_and(|wait| wait > 0), "{refused}");
+    log_in(&ada, PASSWORD).await.expect_error(429, "M_LIMIT_EXCEEDED");
+    log_in(&bo, PASSWORD).await.expect_ok();
+    ada.get("/_matrix/client/v3/account/whoami").await.expect_ok();
+}
+
+/// Account data and filters are not rate limited in the specification, and would fill the disk.
+#[tokio::test]
+async fn whatever_changes_something_is_rate_limited() {
+    if is_synapse() {
+        return;
+    }
+    let server = Server::start_with(&[
+        ("HEARTH_RATE_LIMITS__ENABLED", "true"),
+        ("HEARTH_RATE_LIMITS__DEFAULT__PER_SECOND", "0.01"),
+        ("HEARTH_RATE_LIMITS__DEFAULT__BURST", "3"),
+    ])
+    .await;
+    let ada = server.register("ada").await;
+    let data = format!("/_matrix/client/v3/user/{}/account_data/com.example", ada.user_id);
+    for _ in 0..3 {
+        ada.put(&data, &json!({ "a": 1 })).await.expect_ok();
+    }
+
+    ada.put(&data, &json!({ "a": 2 })).await.expect_error(429, "M_LIMIT_EXCEEDED");
+    let filter = format!("/_matrix/client/v3/user/{}/filter", ada.user_id);
+    ada.post(&filter, &json!({})).await.expect_error(429, "M_LIMIT_EXCEEDED");
+    let read = ada.get(&data).await.expect_ok();
+    assert_eq!(read, json!({ "a": 1 }));
+}
+
+/// An event that cannot be sent does not hold up those of everybody else.
+#[tokio::test]
+async fn a_relation_to_what_is_no_event_harms_nobody() {
+    if is_synapse() {
+        return;
+    }
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let relation = |kind: &str, id: usize, key: usize| {
+        json!({ "body": "x", "msgtype": "m.text", "m.relates_to": {
+            "rel_type": kind, "event_id": format!("${}", "x".repeat(id)), "key": "k".repeat(key),
+        } })
+    };
+    let room = ada.create_room().await;
+    for (number, (id, key)) in [(3_000, 1), (10, 3_000), (3_000, 3_000)].into_iter().enumerate() {
+        for kind in ["m.thread", "m.annotation", "m.replace", "com.example"] {
+            let path = send_path(&room, "m.room.message", &format!("{kind}{number}"));
+            ada.put(&path, &relation(kind, id, key)).await.expect_ok();
+        }
+    }
+    let later = |transaction: &str, delay: u32| {
+        let path = send_path(&room, "m.room.message", transaction);
+        format!("{path}?org.matrix.msc4140.delay={delay}")
+    };
+    ada.put(&later("bad", 1), &relation("m.thread", 3_000, 1)).await.expect_ok();
+    bo.join(&room).await;
+    let body = json!({ "msgtype": "m.text", "body": "in time" });
+    bo.put(&later("good", 100), &body).await.expect_ok();
+
+    for _ in 0..100 {
+        let last = bo.get(&room_path(&room, "messages?dir=b&limit=2")).await.expect_ok();
+        if last["chunk"].to_string().contains("in time") {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("an event that was due is not sent");
 }
