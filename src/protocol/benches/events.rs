@@ -7,7 +7,7 @@ use protocol::{
     auth::authorise,
     event_builder::{EventTemplate, build},
     power_levels::PowerLevels,
-    push::{LegacyMentions, PushEvent, PushRoom, Reader, default_rules, evaluate},
+    push::{LegacyMentions, PushEvent, PushRoom, Reader, ThreadStanding, default_rules, evaluate},
     receipt::{Received, Validity, VerifyKey, VerifyKeys},
     room_version,
 };
@@ -106,7 +106,7 @@ fn main() {
     measure("read an event for push", 50_000, || PushEvent::new(&pdu));
     let (event, bo) = (PushEvent::new(&pdu), user_id!("@bo:hearth.test"));
     let push_rules = default_rules(bo, LegacyMentions::Ignored);
-    let reader = Reader { user: bo, display_name: Some("Bo") };
+    let reader = Reader { user: bo, display_name: Some("Bo"), thread: ThreadStanding::Outside };
     measure("evaluate the default push rules", 50_000, || {
         evaluate(&push_rules, &event, PushRoom { members: 5, levels: &levels }, reader).notify
     });

@@ -117,6 +117,20 @@ pub struct Reader<'a> {
     pub user: &'a UserId,
     /// Their display name in the room.
     pub display_name: Option<&'a str>,
+    /// How they stand to the thread that the event is part of.
+    pub thread: ThreadStanding,
+}
+
+/// How a reader stands to the thread that an event is part of. Spec: MSC4306.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ThreadStanding {
+    /// It is part of none, or the reader never subscribed to any: they do not use subscriptions.
+    #[default]
+    Outside,
+    /// They are subscribed to it.
+    Subscribed,
+    /// They are not.
+    Unsubscribed,
 }
 
 /// What an event does at a user.
@@ -174,6 +188,14 @@ fn fits_membership(condition: &PushCondition, user: &UserId) -> bool {
     }
 }
 
+/// Whether it matters to the rules how their owner stands to threads.
+pub fn asks_for_threads(rules: &Ruleset) -> bool {
+    let asks =
+        |condition: &PushCondition| matches!(condition, PushCondition::ThreadSubscription(_));
+    let all = rules.override_.iter().chain(&rules.postcontent).chain(&rules.underride);
+    all.filter(|rule| rule.enabled).any(|rule| rule.conditions.iter().any(asks))
+}
+
 /// What `event` does at `reader`, by the first of their rules that applies. One's own events do nothing.
 pub fn evaluate<'a>(
     rules: &'a Ruleset,
@@ -214,7 +236,9 @@ impl Question<'_> {
             return false;
         }
         match rule {
-            AnyPushRuleRef::Override(rule) | AnyPushRuleRef::Underride(rule) => {
+            AnyPushRuleRef::Override(rule)
+            | AnyPushRuleRef::PostContent(rule)
+            | AnyPushRuleRef::Underride(rule) => {
                 rule.conditions.iter().all(|condition| self.holds(condition))
             }
             AnyPushRuleRef::Content(rule) => self.event_matches("content.body", &rule.pattern),
@@ -244,6 +268,11 @@ impl Question<'_> {
                     |list: &Vec<_>| list.iter().take(reach).any(|value| equals(value, &data.value));
                 list.is_some_and(is_there)
             }
+            PushCondition::ThreadSubscription(data) => match reader.thread {
+                ThreadStanding::Outside => false,
+                ThreadStanding::Subscribed => data.subscribed,
+                ThreadStanding::Unsubscribed => !data.subscribed,
+            },
             condition if condition.kind() == "contains_display_name" => {
                 reader.display_name.is_some_and(|name| event.has_in_body(name, reach))
             }

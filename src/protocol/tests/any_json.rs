@@ -8,7 +8,7 @@ use protocol::{
     auth::{auth_types, authorise, authorise_by_auth_events, check_auth_events},
     event_builder::{EventTemplate, build},
     power_levels::PowerLevels,
-    push::{LegacyMentions, PushEvent, PushRoom, Reader, default_rules, evaluate},
+    push::{LegacyMentions, PushEvent, PushRoom, Reader, ThreadStanding, default_rules, evaluate},
     receipt::{Received, Validity, VerifyKey, VerifyKeys, event_id},
     redaction::{may_redact, redact_json, redacted},
     room_version::{self, Rules},
@@ -210,7 +210,7 @@ fn judge(event: &Arc<Pdu>, others: &HashMap<OwnedEventId, Arc<Pdu>>, rules: &Rul
     }
     let _left = redacted(event, rules);
     let ada = user_id!("@ada:hearth.test");
-    let reader = Reader { user: ada, display_name: Some("Ada") };
+    let reader = Reader { user: ada, display_name: Some("Ada"), thread: ThreadStanding::Outside };
     evaluate(
         &default_rules(ada, LegacyMentions::Ignored),
         &PushEvent::new(event),

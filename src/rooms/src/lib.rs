@@ -90,7 +90,7 @@ pub use search::{
 };
 pub use send::{Message, unique_transaction_id};
 pub use server_notices::{Notice, NoticeSettings, Recipient, SentNotice};
-pub use thread_subscriptions::{Subscribing, SubscriptionError};
+pub use thread_subscriptions::{Subscribing, SubscriptionError, SubscriptionPage};
 pub use threads::ThreadsOf;
 pub use timeline::{Page, Placed, Stretch};
 pub use user_directory::{FoundUser, FoundUsers, SearchableUsers};

@@ -1,8 +1,9 @@
 //! Which threads a user follows. Spec: MSC4306.
 
-use ruma::{EventId, RoomId, UserId};
+use ruma::{EventId, OwnedRoomId, RoomId, UserId};
 use store::{
-    Batch, RelationKind, RoomNumber, StoreError, Subscription, ThreadSubscription, TimelinePosition,
+    Batch, ChangedSubscription, RelationKind, RoomNumber, StoreError, StreamPosition, Subscription,
+    ThreadSubscription, TimelinePosition, UserNumber,
 };
 
 use crate::relations::Relation;
@@ -10,6 +11,9 @@ use crate::{RoomError, Rooms};
 
 /// How often a change is tried again when the same user changes it from elsewhere.
 const ATTEMPTS: usize = 20;
+
+/// How many changes are read at once, whatever is asked for.
+const MOST_CHANGES: usize = 1_000;
 
 /// How somebody comes to follow a thread.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +47,39 @@ impl From<StoreError> for SubscriptionError {
     }
 }
 
+/// A page of changed subscriptions, the last change first.
+#[derive(Debug, Default)]
+pub struct SubscriptionPage {
+    /// The changes, and the rooms they are in.
+    pub changes: Vec<(OwnedRoomId, ChangedSubscription)>,
+    /// Up to where there are more; `None`: there are none.
+    pub next: Option<StreamPosition>,
+}
+
 impl Rooms {
+    /// A page of a user's subscriptions that changed after `since` up to `until`. Spec: MSC4308.
+    pub async fn thread_subscription_changes(
+        &self,
+        user: UserNumber,
+        since: StreamPosition,
+        until: StreamPosition,
+        limit: usize,
+    ) -> Result<SubscriptionPage, RoomError> {
+        let limit = limit.min(MOST_CHANGES);
+        let mut changes =
+            self.store().thread_subscription_changes(user, since, until, limit + 1).await?;
+        let has_more = changes.len() > limit;
+        changes.truncate(limit);
+        let last = changes.last().filter(|_| has_more);
+        let next = last.map(|last| StreamPosition(last.changed.since.0.saturating_sub(1)));
+        let mut page = SubscriptionPage { changes: Vec::with_capacity(changes.len()), next };
+        for change in changes {
+            let room_id = self.store().room_id(change.room).await?;
+            page.changes.extend(room_id.map(|room_id| (room_id, change)));
+        }
+        Ok(page)
+    }
+
     /// Whether a user follows a thread manually or automatically.
     ///
     /// Fails with [`SubscriptionError::NotSubscribed`], and with [`RoomError::UnknownEvent`] for a root that the

@@ -17,6 +17,8 @@ pub enum Change {
     Receipt(RoomNumber, UserNumber),
     /// A user's account data, global or of a room, changed.
     AccountData(UserNumber),
+    /// A user's subscription to a thread changed.
+    ThreadSubscription(UserNumber),
     /// A user's sessions changed: something was logged out or deactivated.
     Sessions(UserNumber),
     /// Somebody is to be seen out of rooms.

@@ -87,7 +87,7 @@ pub use tasks::{
     HistoryPurge, LocalEvents, RedactionScope, Redactor, Removal, RoomDeletion, SuccessorRoom,
     TaskRecord, TaskState, TaskSubject, UserRedaction, Work,
 };
-pub use thread_subscriptions::{Subscription, ThreadSubscription};
+pub use thread_subscriptions::{ChangedSubscription, Subscription, ThreadSubscription};
 pub use threads::{ThreadRemoval, ThreadTally};
 pub use transactions::TransactionKey;
 pub use transfer::{TransferError, export, import};

@@ -40,6 +40,8 @@ pub struct TallyBasis {
     pub members: u64,
     /// Whether the server's rules search messages for names.
     pub legacy_mentions: LegacyMentions,
+    /// Where the reader's subscriptions to threads of the room changed last; `None`: they never had any anywhere.
+    pub subscriptions: Option<StreamPosition>,
 }
 
 /// The unread events of a reader in a room, as of a position.
@@ -90,7 +92,7 @@ mod tests {
         let (user, room) = (UserNumber(1), RoomNumber(2));
         let (rules, joined) = (StreamPosition(3), StreamPosition(4));
         let legacy_mentions = LegacyMentions::Found;
-        let basis = TallyBasis { rules, joined, members: 2, legacy_mentions };
+        let basis = TallyBasis { rules, joined, members: 2, legacy_mentions, subscriptions: None };
         let event = UnreadEvent { position: TimelinePosition(5), thread: None, highlight: true };
         let tally = UnreadTally { until: StreamPosition(6), basis, events: vec![event] };
         let mut batch = Batch::new();

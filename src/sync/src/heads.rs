@@ -26,6 +26,8 @@ pub(crate) struct UserChanges {
     pub(crate) memberships: StreamPosition,
     /// Their account data.
     pub(crate) account_data: StreamPosition,
+    /// Their subscriptions to threads.
+    pub(crate) thread_subscriptions: StreamPosition,
 }
 
 /// The last changes of all rooms and users since the process started.
@@ -62,7 +64,7 @@ impl RoomChanges {
 
 impl UserChanges {
     fn at(position: StreamPosition) -> Self {
-        Self { memberships: position, account_data: position }
+        Self { memberships: position, account_data: position, thread_subscriptions: position }
     }
 }
 
@@ -103,6 +105,9 @@ impl Heads {
                 }
                 Change::Receipt(room, _) => inner.room(room).receipts = position,
                 Change::AccountData(user) => inner.user(user).account_data = position,
+                Change::ThreadSubscription(user) => {
+                    inner.user(user).thread_subscriptions = position;
+                }
                 Change::Sessions(_) | Change::Departures | Change::Removal => {}
             }
         }

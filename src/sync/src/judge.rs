@@ -6,15 +6,18 @@ use std::sync::Arc;
 
 use protocol::power_levels::PowerLevels;
 use protocol::push::{
-    self, PUSH_RULES, PushEvent, PushOutcome, PushRoom, Reader, distinguished_members,
-    hear_memberships,
+    self, PUSH_RULES, PushEvent, PushOutcome, PushRoom, Reader, ThreadStanding, asks_for_threads,
+    distinguished_members, hear_memberships,
 };
 use rooms::{RoomError, Rooms, StoredEvent};
 use ruma::events::StateEventType;
 use ruma::push::Ruleset;
 use ruma::{OwnedUserId, UserId};
 use serde::Deserialize;
-use store::{EventNumber, RoomNumber, StateRoot, StoreError, StreamPosition, UserNumber};
+use store::{
+    EventNumber, RoomNumber, StateRoot, StoreError, StreamPosition, Subscription,
+    ThreadSubscription, UserNumber,
+};
 
 use crate::heads::Heads;
 use crate::ignored::Ignored;
@@ -50,6 +53,8 @@ pub(crate) struct Rules {
     ignored: HashSet<OwnedUserId>,
     /// Whether a rule may notify of somebody else's stating their own membership.
     pub(crate) hear_memberships: bool,
+    /// Whether it matters to a rule which threads the user is subscribed to.
+    pub(crate) ask_for_threads: bool,
     /// To the rules, rooms of as many members and of more are alike.
     pub(crate) members: u64,
 }
@@ -97,6 +102,7 @@ impl Judge {
             as_of,
             changed: changed.max(ignored.changed),
             hear_memberships: hear_memberships(&all, user_id),
+            ask_for_threads: asks_for_threads(&all),
             members: distinguished_members(&all),
             all,
             ignored: ignored.users,
@@ -149,9 +155,12 @@ pub(crate) struct Hearing<'a> {
     pub(crate) rooms: &'a Rooms,
     pub(crate) rules: &'a Rules,
     pub(crate) user_id: &'a UserId,
+    pub(crate) user: UserNumber,
     pub(crate) room: RoomNumber,
     /// How many members the room has now.
     pub(crate) members: u64,
+    /// Whether the user ever subscribed to a thread: who does not use subscriptions is not taken to be unsubscribed.
+    pub(crate) uses_subscriptions: bool,
     /// What the state looked at last says: neighbours mostly share it.
     pub(crate) last: Option<Scene>,
 }
@@ -180,15 +189,34 @@ impl<'a> Hearing<'a> {
             Some(last) => last,
             None => self.scene(root).await?,
         };
+        let thread = self.thread_standing(event).await?;
         let scene = self.last.insert(scene);
         let seen = self.judge.push_event(event);
         let room = PushRoom { members: self.members, levels: &scene.levels };
-        let reader = Reader { user: self.user_id, display_name: scene.display_name.as_deref() };
+        let display_name = scene.display_name.as_deref();
+        let reader = Reader { user: self.user_id, display_name, thread };
         let outcome = push::evaluate(&self.rules.all, &seen, room, reader);
         if outcome.notify && self.rooms.store().redaction(event.number).await?.is_some() {
             return Ok(PushOutcome::default());
         }
         Ok(outcome)
+    }
+
+    /// How the reader stands to the thread of an event. Spec: MSC4306.
+    async fn thread_standing(&self, event: &StoredEvent) -> Result<ThreadStanding, RoomError> {
+        if !self.uses_subscriptions || !self.rules.ask_for_threads {
+            return Ok(ThreadStanding::Outside);
+        }
+        let Some(root) = self.rooms.thread_of(event).await? else {
+            return Ok(ThreadStanding::Outside);
+        };
+        let store = self.rooms.store();
+        let known = store.thread_subscription(self.user, self.room, &root).await?;
+        let ends = |known: &ThreadSubscription| known.subscription == Subscription::Ended;
+        Ok(match known {
+            Some(known) if !ends(&known) => ThreadStanding::Subscribed,
+            _ => ThreadStanding::Unsubscribed,
+        })
     }
 
     async fn scene(&self, root: StateRoot) -> Result<Scene, RoomError> {

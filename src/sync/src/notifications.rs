@@ -80,6 +80,7 @@ struct Lane {
     /// What was read and not yet looked at, the newest first.
     entries: VecDeque<TimelineEntry>,
     members: u64,
+    uses_subscriptions: bool,
     scene: Option<Scene>,
 }
 
@@ -137,7 +138,13 @@ impl Walk<'_> {
             };
             if membership.since <= self.until {
                 let (entries, members, scene) = (VecDeque::new(), 0, None);
-                let lane = Lane { membership: *membership, entries, members, scene };
+                let lane = Lane {
+                    membership: *membership,
+                    entries,
+                    members,
+                    uses_subscriptions: false,
+                    scene,
+                };
                 self.order.push((newest.min(self.until), membership.room));
                 self.lanes.insert(membership.room, lane);
             }
@@ -183,6 +190,8 @@ impl Walk<'_> {
         if lane.members == 0 {
             let head = store.room_head(membership.room).await?;
             lane.members = head.map_or(0, |head| head.joined).min(self.rules.members);
+            let changed = store.thread_subscriptions_changed(self.user, membership.room).await?;
+            lane.uses_subscriptions = changed.is_some();
         }
         let after = membership.since.into();
         let before = TimelinePosition(TimelinePosition::from(until).0.saturating_add(1));
@@ -209,8 +218,10 @@ impl Walk<'_> {
             rooms,
             rules: self.rules,
             user_id: self.wanted.user_id,
+            user: self.user,
             room: lane.membership.room,
             members: lane.members,
+            uses_subscriptions: lane.uses_subscriptions,
             last: lane.scene.take(),
         };
         let outcome = hearing.outcome(&event).await?;

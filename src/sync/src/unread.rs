@@ -138,8 +138,17 @@ impl Counter {
         let Some(head) = rooms.store().room_head(room).await? else { return Ok(None) };
         let members = head.joined.min(rules.members);
         let legacy_mentions = rooms.settings().legacy_mentions;
-        let basis = TallyBasis { rules: rules.changed, joined, members, legacy_mentions };
-        let known = self.tallies.get(&(user, room)).filter(|known| known.basis == basis);
+        let known = self.tallies.get(&(user, room));
+        let is_unchanged =
+            |known: &Arc<UnreadTally>| heads.user(user).thread_subscriptions <= known.until;
+        let subscriptions = match known.as_ref().filter(|known| is_unchanged(known)) {
+            Some(known) => known.basis.subscriptions,
+            None => rooms.store().thread_subscriptions_changed(user, room).await?,
+        };
+        let rules_changed = rules.changed;
+        let basis =
+            TallyBasis { rules: rules_changed, joined, members, legacy_mentions, subscriptions };
+        let known = known.filter(|known| known.basis == basis);
         let since = known.as_ref().map(|known| known.until);
         let read = self.read_up_to(rooms, heads, counted, since).await?;
         let mut tally = match known {
@@ -152,8 +161,17 @@ impl Counter {
             // What an unthreaded receipt covers need not be looked at.
             after = after.max(read.as_ref().and_then(|read| read.everything).unwrap_or(after));
         }
-        let (judge, rules, last) = (&self.judge, &*rules, None);
-        let hearing = Hearing { judge, rooms, rules, user_id, room, members, last };
+        let hearing = Hearing {
+            judge: &self.judge,
+            rooms,
+            rules: &rules,
+            user_id,
+            user,
+            room,
+            members,
+            uses_subscriptions: subscriptions.is_some(),
+            last: None,
+        };
         let added = add(hearing, &mut tally, after, until).await?;
         if let Some(read) = read {
             tally.events.retain(|event| !read.covers(event));

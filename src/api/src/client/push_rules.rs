@@ -12,9 +12,15 @@ use ruma::api::{
     error::DeserializationError,
     response,
 };
+use ruma::push::{AnyPushRule, NewConditionalPushRule, NewPushRule, RuleKind};
 use serde_json::{Map, Value, json};
 
 use crate::{Endpoints, MatrixError, Requester, stand_in::stand_in};
+
+/// The kind that a client names. That of MSC4306 is named without a prefix.
+fn kind_of(kind: RuleKind) -> RuleKind {
+    if kind.as_str() == "postcontent" { RuleKind::PostContent } else { kind }
+}
 
 /// Push rules.
 #[derive(Clone)]
@@ -54,6 +60,14 @@ impl IncomingRequest for SetRule {
         path_args: &[&str],
     ) -> Result<Self, DeserializationError> {
         let mut body: Map<String, Value> = serde_json::from_slice(request.body())?;
+        if let [kind, rule_id] = path_args
+            && kind_of(RuleKind::from(*kind)) == RuleKind::PostContent
+        {
+            // ruma does not know it as a kind that rules are put into, and none are: that is for the service to say.
+            let rule_id = (*rule_id).to_owned();
+            let rule = NewConditionalPushRule::new(rule_id, Vec::new(), Vec::new());
+            return Ok(Self(set_pushrule::v3::Request::new(NewPushRule::PostContent(rule))));
+        }
         body.entry("conditions").or_insert_with(|| Value::Array(Vec::new()));
         let body = serde_json::to_vec(&body)?;
         let request = request.map(|_| &*body);
@@ -88,8 +102,13 @@ impl PushRules {
         request: get_pushrule::v3::Request,
     ) -> Result<get_pushrule::v3::Response, MatrixError> {
         let (session, id) = (requester.session(), &request.rule_id);
-        let rule = self.accounts.push_rule(session, request.kind, id).await?;
-        Ok(get_pushrule::v3::Response::new(rule.into()))
+        let rule = self.accounts.push_rule(session, kind_of(request.kind), id).await?;
+        // ruma takes rules of all kinds but this one.
+        let rule = match rule {
+            AnyPushRule::PostContent(rule) => rule.into(),
+            rule => rule.into(),
+        };
+        Ok(get_pushrule::v3::Response::new(rule))
     }
 
     /// Adds or changes a rule.
@@ -114,7 +133,7 @@ impl PushRules {
         request: delete_pushrule::v3::Request,
     ) -> Result<delete_pushrule::v3::Response, MatrixError> {
         let (session, id) = (requester.session(), &request.rule_id);
-        self.accounts.delete_push_rule(session, request.kind, id).await?;
+        self.accounts.delete_push_rule(session, kind_of(request.kind), id).await?;
         Ok(delete_pushrule::v3::Response::new())
     }
 
@@ -125,7 +144,7 @@ impl PushRules {
         request: get_pushrule_enabled::v3::Request,
     ) -> Result<get_pushrule_enabled::v3::Response, MatrixError> {
         let (session, id) = (requester.session(), &request.rule_id);
-        let rule = self.accounts.push_rule(session, request.kind, id).await?;
+        let rule = self.accounts.push_rule(session, kind_of(request.kind), id).await?;
         Ok(get_pushrule_enabled::v3::Response::new(rule.enabled()))
     }
 
@@ -137,7 +156,7 @@ impl PushRules {
     ) -> Result<set_pushrule_enabled::v3::Response, MatrixError> {
         let (session, id) = (requester.session(), &request.rule_id);
         let status = if request.enabled { RuleStatus::Enabled } else { RuleStatus::Disabled };
-        self.accounts.set_push_rule_status(session, request.kind, id, status).await?;
+        self.accounts.set_push_rule_status(session, kind_of(request.kind), id, status).await?;
         Ok(set_pushrule_enabled::v3::Response::new())
     }
 
@@ -148,7 +167,7 @@ impl PushRules {
         request: get_pushrule_actions::v3::Request,
     ) -> Result<get_pushrule_actions::v3::Response, MatrixError> {
         let (session, id) = (requester.session(), &request.rule_id);
-        let rule = self.accounts.push_rule(session, request.kind, id).await?;
+        let rule = self.accounts.push_rule(session, kind_of(request.kind), id).await?;
         Ok(get_pushrule_actions::v3::Response::new(rule.actions().to_vec()))
     }
 
@@ -159,7 +178,7 @@ impl PushRules {
         request: set_pushrule_actions::v3::Request,
     ) -> Result<set_pushrule_actions::v3::Response, MatrixError> {
         let (session, id, actions) = (requester.session(), &request.rule_id, request.actions);
-        self.accounts.set_push_rule_actions(session, request.kind, id, actions).await?;
+        self.accounts.set_push_rule_actions(session, kind_of(request.kind), id, actions).await?;
         Ok(set_pushrule_actions::v3::Response::new())
     }
 }

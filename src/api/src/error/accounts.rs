@@ -255,9 +255,9 @@ impl From<PushRuleError> for MatrixError {
                 (StatusCode::BAD_REQUEST, ErrorKind::Unknown)
             }
             PushRuleError::ServerDefault
-            | PushRuleError::Put(PutRuleError::ReservedId | PutRuleError::InvalidId) => {
-                (StatusCode::BAD_REQUEST, ErrorKind::InvalidParam)
-            }
+            | PushRuleError::Put(
+                PutRuleError::ReservedId | PutRuleError::ReservedKind | PutRuleError::InvalidId,
+            ) => (StatusCode::BAD_REQUEST, ErrorKind::InvalidParam),
             PushRuleError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge),
             PushRuleError::Json(_) | PushRuleError::Store(_) => return Self::internal(&error),
         };

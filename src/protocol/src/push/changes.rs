@@ -22,6 +22,9 @@ pub enum PutRuleError {
     /// Its ID begins with a dot, as those of the server's own rules.
     #[error("rule IDs that begin with a dot are the server's")]
     ReservedId,
+    /// It is of a kind of which only the server has rules. Spec: MSC4306.
+    #[error("rules of this kind are the server's")]
+    ReservedKind,
     /// Its ID is empty or has a slash or backslash.
     #[error("a rule ID is not empty and has no slash or backslash")]
     InvalidId,
@@ -46,6 +49,9 @@ pub fn put_rule(
     place: RulePlace<'_>,
 ) -> Result<(), PutRuleError> {
     let (kind, id) = (rule.kind(), rule.rule_id().to_owned());
+    if kind == RuleKind::PostContent {
+        return Err(PutRuleError::ReservedKind);
+    }
     if id.starts_with('.') {
         return Err(PutRuleError::ReservedId);
     }
@@ -107,6 +113,7 @@ fn add(rules: &mut Ruleset, rule: AnyPushRule) {
     match rule {
         AnyPushRule::Override(rule) => _ = rules.override_.insert(rule),
         AnyPushRule::Content(rule) => _ = rules.content.insert(rule),
+        AnyPushRule::PostContent(rule) => _ = rules.postcontent.insert(rule),
         AnyPushRule::Room(rule) => _ = rules.room.insert(rule),
         AnyPushRule::Sender(rule) => _ = rules.sender.insert(rule),
         AnyPushRule::Underride(rule) => _ = rules.underride.insert(rule),
@@ -119,6 +126,7 @@ fn kind_of(rule: &AnyPushRule) -> Option<RuleKind> {
     Some(match rule {
         AnyPushRule::Override(_) => RuleKind::Override,
         AnyPushRule::Content(_) => RuleKind::Content,
+        AnyPushRule::PostContent(_) => RuleKind::PostContent,
         AnyPushRule::Room(_) => RuleKind::Room,
         AnyPushRule::Sender(_) => RuleKind::Sender,
         AnyPushRule::Underride(_) => RuleKind::Underride,
@@ -144,6 +152,11 @@ mod tests {
     fn override_(id: &str) -> NewPushRule {
         let rule = NewConditionalPushRule::new(id.to_owned(), Vec::new(), Vec::new());
         NewPushRule::Override(rule)
+    }
+
+    fn postcontent(id: &str) -> NewPushRule {
+        let rule = NewConditionalPushRule::new(id.to_owned(), Vec::new(), Vec::new());
+        NewPushRule::PostContent(rule)
     }
 
     fn rules() -> Ruleset {
@@ -211,6 +224,7 @@ mod tests {
         let neighbour = |id: &str| PutRuleError::UnknownNeighbour(id.to_owned());
         for (rule, place, expected) in [
             (content(".x"), RulePlace::Unchanged, PutRuleError::ReservedId),
+            (postcontent("x"), RulePlace::Unchanged, PutRuleError::ReservedKind),
             (content("x/y"), RulePlace::Unchanged, PutRuleError::InvalidId),
             (content(r"x\y"), RulePlace::Unchanged, PutRuleError::InvalidId),
             (content(""), RulePlace::Unchanged, PutRuleError::InvalidId),

@@ -13,7 +13,7 @@ use super::{LegacyMentions, default_rules};
 pub const PUSH_RULES: &str = "m.push_rules";
 
 /// Every kind of rule.
-const KINDS: [&str; 5] = ["override", "content", "room", "sender", "underride"];
+const KINDS: [&str; 6] = ["override", "content", "postcontent", "room", "sender", "underride"];
 
 /// The rules in a user's `m.push_rules`; without any, those of a user who changed none. Default rules that came
 /// after it was written are there too, and those that were given up are not; what the user changed of one stays.

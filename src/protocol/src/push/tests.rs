@@ -17,7 +17,8 @@ fn outcome_with(rules: &Ruleset, event: &Arc<Pdu>, members: u64) -> (bool, bool)
     let room = TestRoom::new(RoomVersionId::V11);
     let levels = room.power_levels();
     let room = PushRoom { members, levels: &levels };
-    let reader = Reader { user: &user(ADA), display_name: Some("Ada L.") };
+    let reader =
+        Reader { user: &user(ADA), display_name: Some("Ada L."), thread: ThreadStanding::Outside };
     let outcome = evaluate(rules, &PushEvent::new(event), room, reader);
     (outcome.notify, outcome.highlight)
 }
@@ -112,7 +113,7 @@ fn a_mention_stands_out_and_a_rooms_only_with_the_level() {
     let room = TestRoom::new(RoomVersionId::V11);
     let levels = room.power_levels();
     let hers = event(ADA, "m.room.message", None, &mention(json!({ "room": true })));
-    let reader = Reader { user: &user(BO), display_name: None };
+    let reader = Reader { user: &user(BO), display_name: None, thread: ThreadStanding::Outside };
     let loud =
         evaluate(&rules, &PushEvent::new(&hers), PushRoom { members: 3, levels: &levels }, reader);
     assert!(loud.notify && loud.highlight);
@@ -140,7 +141,7 @@ fn names_are_searched_for_only_on_demand_and_where_nobody_says_whom_they_mention
     let rules = default_rules(&user(BO), LegacyMentions::Found);
     let levels = TestRoom::new(RoomVersionId::V11).power_levels();
     let room = PushRoom { members: 3, levels: &levels };
-    let reader = Reader { user: &user(BO), display_name: None };
+    let reader = Reader { user: &user(BO), display_name: None, thread: ThreadStanding::Outside };
     let hers = PushEvent::new(&event(ADA, "m.room.message", None, &all));
     assert!(evaluate(&rules, &hers, room, reader).highlight);
 }
@@ -150,7 +151,7 @@ fn one_to_one_messages_make_a_sound() {
     let rules = default_rules(&user(ADA), LegacyMentions::Ignored);
     let levels = TestRoom::new(RoomVersionId::V11).power_levels();
     let event = PushEvent::new(&message(&json!({ "body": "tea" })));
-    let reader = Reader { user: &user(ADA), display_name: None };
+    let reader = Reader { user: &user(ADA), display_name: None, thread: ThreadStanding::Outside };
     let sound = |members| {
         let outcome = evaluate(&rules, &event, PushRoom { members, levels: &levels }, reader);
         outcome.sound().map(|sound| sound.as_str().to_owned())
@@ -266,4 +267,32 @@ fn many_patterns_share_what_is_read_of_a_long_text() {
     assert_eq!(outcome_with(&many, &late, 3), NOTHING);
     // All of it would be sixty million steps, and the processor's for seconds.
     assert!(compared.elapsed().as_millis() < 2_000, "{:?}", compared.elapsed());
+}
+
+#[test]
+fn threads_are_heard_by_who_is_subscribed_and_not_by_who_is_not() {
+    let levels = TestRoom::new(RoomVersionId::V11).power_levels();
+    let mut rules = default_rules(&user(ADA), LegacyMentions::Ignored);
+    let outcome = |rules: &Ruleset, thread, content: Value| {
+        let event = PushEvent::new(&message(&content));
+        let reader = Reader { user: &user(ADA), display_name: None, thread };
+        let outcome = evaluate(rules, &event, PushRoom { members: 5, levels: &levels }, reader);
+        (outcome.notify, outcome.sound().is_some())
+    };
+    let plain = || json!({ "body": "tea" });
+    let mention = || json!({ "body": "tea", "m.mentions": { "user_ids": [user(ADA)] } });
+    assert!(asks_for_threads(&rules));
+    assert_eq!(outcome(&rules, ThreadStanding::Outside, plain()), (true, false));
+    assert_eq!(outcome(&rules, ThreadStanding::Subscribed, plain()), (true, true));
+    assert_eq!(outcome(&rules, ThreadStanding::Unsubscribed, plain()), (false, false));
+    assert_eq!(outcome(&rules, ThreadStanding::Unsubscribed, mention()), (true, true));
+
+    for id in ["unsubscribed_thread", "subscribed_thread"] {
+        let id = format!(".io.element.msc4306.rule.{id}");
+        rules.set_enabled(RuleKind::PostContent, id, false).unwrap();
+    }
+    assert!(!asks_for_threads(&rules));
+    for thread in [ThreadStanding::Subscribed, ThreadStanding::Unsubscribed] {
+        assert_eq!(outcome(&rules, thread, plain()), (true, false));
+    }
 }

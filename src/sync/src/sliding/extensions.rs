@@ -1,19 +1,29 @@
-//! What there is to know beside rooms' events. Spec: MSC4186, "Extensions", and MSC3959, MSC3960, MSC3961 and MSC3885.
+//! What there is to know beside rooms' events. Spec: MSC4186, "Extensions", and MSC3885, MSC3959, MSC3960, MSC3961 and MSC4308.
 
 use std::collections::HashMap;
 
+use rooms::tokens::PaginationToken;
 use ruma::api::client::sync::sync_events::v5::request::ExtensionRoomConfig;
 use ruma::api::client::sync::sync_events::v5::response::ToDevice;
+use ruma::api::client::threads::get_thread_subscriptions_changes::unstable::{
+    ThreadSubscription, ThreadUnsubscription,
+};
 use ruma::events::AnySyncEphemeralRoomEvent;
 use ruma::serde::Raw;
-use ruma::{OwnedEventId, OwnedRoomId, UserId};
-use store::{AccountData, Membership, RoomNumber, StoredReceipt, StreamPosition};
+use ruma::{OwnedEventId, OwnedRoomId, UInt, UserId};
+use store::{
+    AccountData, ChangedSubscription, Membership, RoomNumber, StoredReceipt, StreamPosition,
+    Subscription,
+};
 
 use super::Look;
 use super::answer::SlidingAnswer;
 use super::connections::{Changes, RoomAccountData, SentRoom};
 use super::lists::{Relevance, Relevant};
 use crate::{SyncError, ephemeral};
+
+/// How many subscriptions to threads a client is told of that names no limit.
+const SUBSCRIPTIONS: usize = 100;
 
 /// For which rooms an extension is wanted. Where lists or rooms are not named, all are meant.
 #[derive(Clone, Copy)]
@@ -86,6 +96,9 @@ impl Look<'_> {
             let (lists, rooms) = (&wanted.typing.lists, &wanted.typing.rooms);
             let rooms = self.rooms_in(relevance, (lists.as_deref(), rooms.as_deref())).await?;
             self.add_typing(&rooms, answer, changes)?;
+        }
+        if wanted.thread_subscriptions.enabled == Some(true) {
+            self.add_thread_subscriptions(answer, changes).await?;
         }
         Ok(())
     }
@@ -258,6 +271,41 @@ impl Look<'_> {
         let store = self.sync.0.rooms.store();
         let shown = |user: &UserId| !self.rules.ignores(user);
         Ok(ephemeral::receipts(store, self.user, &receipts, shown).await?.into_iter().next())
+    }
+
+    /// The subscriptions to threads that changed, the latest of them. Spec: MSC4308.
+    async fn add_thread_subscriptions(
+        &self,
+        answer: &mut SlidingAnswer,
+        changes: &mut Changes,
+    ) -> Result<(), SyncError> {
+        let inner = &self.sync.0;
+        let told = self.state.thread_subscriptions;
+        let changed = inner.feed.heads.user(self.user).thread_subscriptions;
+        if told.is_some_and(|told| changed <= told) {
+            return Ok(());
+        }
+        changes.thread_subscriptions = Some(self.until);
+        let limit = self.request.wanted.extensions.thread_subscriptions.limit;
+        let limit =
+            limit.map_or(SUBSCRIPTIONS, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+        let since = told.unwrap_or(StreamPosition::START);
+        let page =
+            inner.rooms.thread_subscription_changes(self.user, since, self.until, limit).await?;
+        let told = &mut answer.extensions.thread_subscriptions;
+        told.prev_batch = page.next.map(|next| PaginationToken::after(next.into()).to_string());
+        for (room_id, ChangedSubscription { root, changed, .. }) in page.changes {
+            let bump_stamp = UInt::new_saturating(changed.since.0);
+            if changed.subscription == Subscription::Ended {
+                let ended = ThreadUnsubscription::new(bump_stamp);
+                told.unsubscribed.entry(room_id).or_default().insert(root, ended);
+            } else {
+                let is_automatic = changed.subscription == Subscription::Automatic;
+                let subscription = ThreadSubscription::new(is_automatic, bump_stamp);
+                told.subscribed.entry(room_id).or_default().insert(root, subscription);
+            }
+        }
+        Ok(())
     }
 
     /// Who types where that changed.

@@ -1,7 +1,7 @@
 //! Counts of unread events.
 
 use protocol::push::LegacyMentions;
-use rooms::Settings;
+use rooms::{Settings, Subscribing};
 use ruma::api::client::sync::sync_events::v3::Response;
 use ruma::events::receipt::ReceiptThread;
 use ruma::{EventId, OwnedRoomId, RoomId};
@@ -114,4 +114,27 @@ async fn what_was_counted_under_other_rules_of_the_server_is_counted_again() {
         let answer = house.sync(bo(), Wish::default()).await;
         assert_eq!(counts(&answer, &room), (510, highlights), "{legacy_mentions:?}");
     }
+}
+
+#[tokio::test]
+async fn threads_count_for_who_is_subscribed_once_they_use_subscriptions() {
+    let house = House::on(Store::in_memory().await, Epoch(1));
+    let room = house.shared_room().await;
+    let root = house.say(&room, ada(), "root").await;
+    let other = house.say(&room, ada(), "other").await;
+    for (root, body) in [(&root, "one"), (&root, "two"), (&other, "three")] {
+        let relation = json!({ "rel_type": "m.thread", "event_id": root });
+        let reply = json!({ "msgtype": "m.text", "body": body, "m.relates_to": relation });
+        house.send(&room, ada(), &reply).await;
+    }
+    assert_eq!(both(&house, &room).await, [(5, 0); 2], "bo does not use subscriptions");
+
+    let subscribe =
+        |root| house.rooms.subscribe_to_thread(bo(), &room, root, Subscribing::Manually);
+    subscribe(&other).await.unwrap();
+    assert_eq!(both(&house, &room).await, [(3, 0); 2]);
+    subscribe(&root).await.unwrap();
+    assert_eq!(both(&house, &room).await, [(5, 0); 2]);
+    house.rooms.unsubscribe_from_thread(bo(), &room, &other).await.unwrap();
+    assert_eq!(both(&house, &room).await, [(4, 0); 2]);
 }
