@@ -48,6 +48,10 @@ impl Rooms {
         if known.membership == Membership::Join {
             return Ok(Stay::Lasting);
         }
+        // Where every departure is forgotten, there is none to be found behind a new invitation.
+        if self.settings().after_leaving == Forgotten::Yes {
+            return Ok(Stay::Never);
+        }
         let kind = StateEventType::RoomMember;
         let mut event = self.event(known.event).await?;
         for _ in 0..MAX_LOOKED_AT {
@@ -64,5 +68,44 @@ impl Rooms {
             event = before;
         }
         Ok(Stay::Never)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{FixedClock, SigningKey};
+    use ruma::owned_server_name;
+    use store::Store;
+
+    use super::*;
+    use crate::testing::{ada, bo, join, public_room};
+    use crate::{MembershipChange, Settings};
+
+    #[tokio::test]
+    async fn behind_a_new_invitation_is_the_last_stay_unless_departures_are_forgotten() {
+        for after_leaving in [Forgotten::No, Forgotten::Yes] {
+            let key = SigningKey::from_seed([7; 32], "test".to_owned()).unwrap();
+            let settings = Settings { after_leaving, ..Settings::default() };
+            let (store, clock) = (Store::in_memory().await, Arc::new(FixedClock::new(1_000)));
+            let name = owned_server_name!("hearth.test");
+            let rooms = Rooms::new(store, name, key, clock, settings);
+            let room = public_room(&rooms).await;
+            let number = rooms.number_of(&room).await.unwrap();
+            assert!(rooms.last_stay(bo(), number).await.unwrap().end().is_none());
+            join(&rooms, &room, bo()).await.unwrap();
+            let end = rooms.last_stay(bo(), number).await.unwrap().end();
+            assert_eq!(end, Some(TimelinePosition::MAX));
+            let leave = MembershipChange::Leave;
+            rooms.change_membership(&room, bo(), bo(), leave, None).await.unwrap();
+            let known = rooms.membership_of(bo(), number).await.unwrap().unwrap();
+            let left = TimelinePosition::from(known.since);
+
+            for change in [MembershipChange::Invite, MembershipChange::Ban] {
+                rooms.change_membership(&room, ada(), bo(), change, None).await.unwrap();
+                let end = rooms.last_stay(bo(), number).await.unwrap().end();
+                let wanted = (after_leaving == Forgotten::No).then_some(left);
+                assert_eq!(end, wanted, "{change:?} {after_leaving:?}");
+            }
+        }
     }
 }
