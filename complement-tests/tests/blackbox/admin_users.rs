@@ -279,6 +279,10 @@ async fn a_closed_account_is_opened_again_with_a_password_only() {
     let both = json!({ "deactivated": true, "locked": true });
     admin.put(&path, &both).await.expect_error(400, "M_UNKNOWN");
     admin.put(&path, &json!({ "deactivated": true })).await.expect_ok();
+    if synapse_departs_from("an account is opened again with a password") {
+        // It answers 500 with one and without.
+        return;
+    }
     admin.put(&path, &json!({ "deactivated": false })).await.expect_error(400, "M_UNKNOWN");
     let login = json!({
         "type": "m.login.password", "password": "another secret",
