@@ -237,9 +237,12 @@ async fn an_address_that_is_nobodys_answers_403() {
     let address = "nobody@example.org";
     let mut bodies = vec![
         json!({ "identifier": { "type": "m.id.thirdparty", "medium": "email", "address": address } }),
-        json!({ "identifier": { "type": "m.id.phone", "country": "GB", "phone": "07700900001" } }),
     ];
-    if !synapse_departs_from("address: [...] Deprecated in favour of `identifier`.") {
+    if !synapse_departs_from(
+        "The phone number; address: [...] Deprecated in favour of `identifier`.",
+    ) {
+        let phone = json!({ "type": "m.id.phone", "country": "GB", "phone": "07700900001" });
+        bodies.push(json!({ "identifier": phone }));
         bodies.push(json!({ "medium": "email", "address": address }));
     }
     for mut body in bodies {

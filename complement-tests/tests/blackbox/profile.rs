@@ -340,20 +340,6 @@ async fn an_empty_name_is_none() {
     }
 }
 
-/// Spec: `PUT /profile/{userId}/{keyName}`: "For `avatar_url`, the value MUST be an MXC URI string."
-#[tokio::test]
-async fn a_picture_is_an_mxc_uri() {
-    let ada = Server::start().await.register("ada").await;
-    if synapse_departs_from("For `avatar_url`, the value MUST be an MXC URI string.") {
-        return;
-    }
-    for url in ["https://hearth.test/ada.png", "mxc://", "mxc://hearth.test/", "ada"] {
-        let answer = ada.put(&path(&ada, "/avatar_url"), &json!({ "avatar_url": url })).await;
-        answer.expect_error(400, "M_INVALID_PARAM");
-    }
-    ada.get(&path(&ada, "/avatar_url")).await.expect_error(404, "M_NOT_FOUND");
-}
-
 #[tokio::test]
 async fn a_field_that_is_not_there_is_not_found() {
     let server = Server::start().await;

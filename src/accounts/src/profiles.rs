@@ -2,7 +2,7 @@
 
 use protocol::words::words;
 use ruma::{
-    MxcUri, UserId,
+    UserId,
     profile::{ProfileFieldName, UserProfile},
 };
 use serde_json::Value;
@@ -41,9 +41,6 @@ pub enum ProfileError {
     /// The value cannot be that of the field.
     #[error("{0} must be a string")]
     WrongType(ProfileFieldName),
-    /// The picture is none of a media repository.
-    #[error("avatar_url is not an mxc:// URI")]
-    NoMxcUri,
     /// The value is longer than others take it.
     #[error("{0} has at most {MAX_MEMBER_FIELD} bytes")]
     ValueTooLong(ProfileFieldName),
@@ -118,10 +115,6 @@ impl Accounts {
             let text = value.as_str().ok_or_else(|| ProfileError::WrongType(field.clone()))?;
             if is_member_field && text.len() > MAX_MEMBER_FIELD {
                 return Err(ProfileError::ValueTooLong(field.clone()));
-            }
-            if *field == ProfileFieldName::AvatarUrl {
-                let parts = <&MxcUri>::from(text).parts();
-                parts.ok().filter(|(_, id)| !id.is_empty()).ok_or(ProfileError::NoMxcUri)?;
             }
         }
         self.change_profile(session, field, Some(value), rooms).await
@@ -250,10 +243,6 @@ mod tests {
         );
         assert!(matches!(set("displayname", json!(1)).await, Err(ProfileError::WrongType(_))));
         assert!(matches!(set("m.tz", Value::Null).await, Err(ProfileError::WrongType(_))));
-        for url in ["https://hearth.test/a", "mxc://", "mxc://hearth.test/", "a"] {
-            let outcome = set("avatar_url", json!(url)).await;
-            assert!(matches!(outcome, Err(ProfileError::NoMxcUri)), "{url}");
-        }
         for name in ["", "Org.example", "1.x", "org.example.\u{e9}"] {
             assert!(matches!(set(name, json!("x")).await, Err(ProfileError::FieldName)), "{name}");
         }

@@ -1,8 +1,7 @@
 //! A user's push rules. Spec: client-server API, "Push Rules".
 
 use protocol::push::{
-    PUSH_RULES, PutRuleError, RulePlace, content_of, default_rules, drop_historical, put_rule,
-    rules_in,
+    PUSH_RULES, PutRuleError, RulePlace, content_of, default_rules, put_rule, rules_in,
 };
 use ruma::{
     UserId,
@@ -115,9 +114,8 @@ impl Accounts {
         session: &Session,
         kind: RuleKind,
         rule_id: &str,
-        mut actions: Vec<Action>,
+        actions: Vec<Action>,
     ) -> Result<(), PushRuleError> {
-        drop_historical(&mut actions);
         self.change_push_rules(session, |rules| {
             let outcome = rules.set_actions(kind.clone(), rule_id, actions.clone());
             outcome.map_err(|_| PushRuleError::NotFound)

@@ -18,7 +18,7 @@ use ruma::{
 };
 use serde_json::{Value, json};
 
-pub use self::changes::{PutRuleError, RulePlace, drop_historical, put_rule};
+pub use self::changes::{PutRuleError, RulePlace, put_rule};
 pub use self::defaults::default_rules;
 pub use self::legacy::LegacyMentions;
 pub use self::stored::{PUSH_RULES, content_of, lists, rules_in};

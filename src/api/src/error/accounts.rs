@@ -236,9 +236,7 @@ impl From<ProfileError> for MatrixError {
             ProfileError::UnknownUser(_) => return Self::not_found(error.to_string()),
             ProfileError::Store(_) => return Self::internal(&error),
             ProfileError::FieldTooLong => ErrorKind::KeyTooLarge,
-            ProfileError::FieldName | ProfileError::NoMxcUri | ProfileError::ValueTooLong(_) => {
-                ErrorKind::InvalidParam
-            }
+            ProfileError::FieldName | ProfileError::ValueTooLong(_) => ErrorKind::InvalidParam,
             ProfileError::WrongType(_) => ErrorKind::BadJson,
             ProfileError::TooLarge => ErrorKind::ProfileTooLarge,
         };

@@ -1,9 +1,6 @@
 //! Adding and changing rules. Spec: client-server API, `PUT /pushrules/global/{kind}/{ruleId}`.
 
-use ruma::push::{Action, AnyPushRule, NewPushRule, RuleKind, Ruleset};
-
-/// Actions of earlier versions of the specification, which mean nothing.
-const HISTORICAL: [&str; 2] = ["dont_notify", "coalesce"];
+use ruma::push::{AnyPushRule, NewPushRule, RuleKind, Ruleset};
 
 /// Where a rule is put among the user's own of its kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,19 +30,11 @@ pub enum PutRuleError {
     UnknownNeighbour(String),
 }
 
-/// Takes actions away that mean nothing any more. Spec: client-server API, "Historical Actions".
-pub fn drop_historical(actions: &mut Vec<Action>) {
-    actions.retain(|action| {
-        let written = serde_json::to_value(action).unwrap_or_default();
-        !written.as_str().is_some_and(|name| HISTORICAL.contains(&name))
-    });
-}
-
 /// Adds a rule, or changes the one with its kind and ID. A new rule is enabled; one that is there stays as it was.
 /// Nothing changes when it fails.
 pub fn put_rule(
     rules: &mut Ruleset,
-    mut rule: NewPushRule,
+    rule: NewPushRule,
     place: RulePlace<'_>,
 ) -> Result<(), PutRuleError> {
     let (kind, id) = (rule.kind(), rule.rule_id().to_owned());
@@ -68,16 +57,6 @@ pub fn put_rule(
     };
     if let Some(neighbour) = neighbour.filter(|neighbour| !is_own(*neighbour)) {
         return Err(PutRuleError::UnknownNeighbour(neighbour.to_owned()));
-    }
-    match &mut rule {
-        NewPushRule::Override(rule) | NewPushRule::Underride(rule) => {
-            drop_historical(&mut rule.actions);
-        }
-        NewPushRule::Content(rule) => drop_historical(&mut rule.actions),
-        NewPushRule::Room(rule) => drop_historical(&mut rule.actions),
-        NewPushRule::Sender(rule) => drop_historical(&mut rule.actions),
-        // ruma may learn of kinds that the specification does not have yet.
-        _ => {}
     }
     // Places a new rule on top and leaves a known one where and as enabled as it is. Its own way of placing a rule next
     // to another fails for rules that are moved down.
@@ -140,7 +119,6 @@ mod tests {
         push::{NewConditionalPushRule, NewPatternedPushRule},
         user_id,
     };
-    use serde_json::json;
 
     use super::*;
     use crate::push::{LegacyMentions, default_rules};
@@ -206,17 +184,6 @@ mod tests {
         rules.set_enabled(RuleKind::Content, "b", false).unwrap();
         put_rule(&mut rules, content("b"), RulePlace::After("c")).unwrap();
         assert!(!rules.get(RuleKind::Content, "b").unwrap().enabled());
-    }
-
-    #[test]
-    fn historical_actions_are_dropped() {
-        let actions = json!(["dont_notify", "notify", "coalesce", "org.example.other"]);
-        let actions: Vec<Action> = serde_json::from_value(actions).unwrap();
-        let rule = NewPatternedPushRule::new("x".to_owned(), "tea".to_owned(), actions);
-        let mut rules = rules();
-        put_rule(&mut rules, NewPushRule::Content(rule), RulePlace::Unchanged).unwrap();
-        let kept = serde_json::to_value(&rules.content[0].actions).unwrap();
-        assert_eq!(kept, json!(["notify", "org.example.other"]));
     }
 
     #[test]
