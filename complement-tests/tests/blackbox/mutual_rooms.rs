@@ -65,7 +65,8 @@ async fn oneself_and_nonsense_are_refused() {
     let query = format!("?user_id={}&from=nonsense", encoded(&bo.user_id));
     ada.get(&format!("{STABLE}{query}")).await.expect_error(400, "M_INVALID_PARAM");
     let stranger = ada.server().stranger();
-    stranger.get(STABLE).await.expect_error(401, "M_MISSING_TOKEN");
+    let path = format!("{STABLE}?user_id={}", encoded(&bo.user_id));
+    stranger.get(&path).await.expect_error(401, "M_MISSING_TOKEN");
 }
 
 #[tokio::test]

@@ -547,3 +547,22 @@ async fn who_came_back_learns_nothing_of_what_was_said_in_between() {
     let thread = bo.event(&room, &opener).await["unsigned"]["m.relations"]["m.thread"].clone();
     assert_eq!(thread["latest_event"]["event_id"], reply, "{thread}");
 }
+
+/// Spec: `m.reaction`: "The `key` field in `m.reaction` can be any string".
+#[tokio::test]
+async fn a_reaction_may_be_long() {
+    let (ada, _, room) = kitchen().await;
+    if synapse_departs_from(
+        "The key field in m.reaction can be any string (Synapse: 500 characters)",
+    ) {
+        return;
+    }
+    let message = ada.say(&room, "tea").await;
+    let long = |last: &str| reaction(&message, &format!("{}{last}", "a".repeat(10_000)));
+    let first = ada.send(&room, "m.reaction", &long("b")).await;
+    ada.send(&room, "m.reaction", &long("c")).await;
+    let path = send_path(&room, "m.reaction", &unique("txn"));
+    ada.put(&path, &long("b")).await.expect_error(400, "M_DUPLICATE_ANNOTATION");
+    ada.redact(&room, &first).await;
+    ada.send(&room, "m.reaction", &long("b")).await;
+}

@@ -232,3 +232,20 @@ async fn a_transaction_id_counts_for_one_path() {
     assert_eq!(ada.put(&redact, &json!({})).await.expect_ok(), redaction);
     assert_eq!(ada.put(&path, &text("tea")).await.expect_ok(), first);
 }
+
+/// Spec: appendices, "Opaque identifiers": at most 255 characters.
+#[tokio::test]
+async fn a_transaction_id_that_is_too_long_is_refused() {
+    let (ada, _, room) = kitchen().await;
+    ada.put(&send_path(&room, MESSAGE, &"t".repeat(255)), &text("tea")).await.expect_ok();
+    if synapse_departs_from("identifiers must be [...] at most 255 characters in length") {
+        return;
+    }
+    for path in [
+        send_path(&room, MESSAGE, &"t".repeat(256)),
+        send_path(&room, MESSAGE, &format!("{}?org.matrix.msc4140.delay=5", "t".repeat(3_000))),
+        complement_tests::redact_path(&room, "$tea", &"t".repeat(3_000)),
+    ] {
+        ada.put(&path, &text("tea")).await.expect_error(400, "M_INVALID_PARAM");
+    }
+}

@@ -154,8 +154,10 @@ async fn a_room_is_created_once() {
     if synapse_departs_from("If type is m.room.create: if it has any prev_events, reject") {
         return;
     }
-    let answer = ada.put(&state_path(&room, "m.room.create", ""), &json!({})).await;
-    answer.expect_error(400, "M_BAD_JSON");
+    let path = state_path(&room, "m.room.create", "");
+    ada.put(&path, &json!({})).await.expect_error(400, "M_BAD_JSON");
+    let path = room_path(&room, "send/m.room.create/txn");
+    ada.put(&path, &json!({})).await.expect_error(400, "M_BAD_JSON");
 }
 
 #[tokio::test]

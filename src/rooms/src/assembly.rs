@@ -133,6 +133,10 @@ impl<'a> Assembly<'a> {
     /// Adds an event after those added before. Fails when the room's rules do not allow it; nothing is added then. Only
     /// when a redaction fails is the assembly of no further use.
     pub(crate) async fn add(&mut self, draft: Draft) -> Result<Arc<StoredEvent>, RoomError> {
+        // Spec: room versions, "Authorisation rules": a create event that follows another is none.
+        if draft.kind == TimelineEventType::RoomCreate {
+            return Err(RoomError::Malformed("a room is created once".to_owned()));
+        }
         let auth_state = self.auth_state(&draft).await?;
         let transaction = draft.transaction.clone();
         let (pdu, json) = self.build(draft, &auth_state).await?;

@@ -9,6 +9,7 @@
 //! Spec: client-server API, "Relationship types".
 
 use ruma::EventId;
+use sha2::{Digest, Sha256};
 
 use crate::batch::{Slot, Stamp, StampEncoding, encode};
 use crate::engine::{Direction, KeyRange};
@@ -109,9 +110,17 @@ pub struct Annotation<'a> {
 impl Annotation<'_> {
     fn row(&self, room: RoomNumber) -> Vec<u8> {
         let Self { parent, sender, kind, key } = self;
-        parent_key(room, parent).user(*sender).text(kind).last(key).into_bytes()
+        let row = parent_key(room, parent).user(*sender).text(kind);
+        if key.len() <= LONGEST_KEY {
+            return row.last(key).into_bytes();
+        }
+        // No text has such a byte, so no short key is taken for this.
+        row.raw(&[0xFF]).raw(&Sha256::digest(key.as_bytes())).into_bytes()
     }
 }
+
+/// What an annotation says may be of any length, but not a row's key: longer ones are known by their hash.
+const LONGEST_KEY: usize = 255;
 
 impl Store {
     /// Whether anything relates to `parent`.
