@@ -1,7 +1,9 @@
 //! Filters: stored and inline.
 
+use std::collections::BTreeMap;
+
 use complement_tests::{
-    Client, Server, encoded, event_ids, room_path, synapse_departs_from, timeline,
+    Client, Server, encoded, event_ids, room_path, synapse_departs_from, timeline, unique,
 };
 use serde_json::{Value, json};
 
@@ -325,5 +327,75 @@ async fn account_data_and_ephemeral_events_are_filtered_by_sender() {
         let sync = sync_filtered(&ada, &filter).await;
         let events = sync["rooms"]["join"][&room]["ephemeral"]["events"].as_array();
         assert_eq!(events.map_or(0, Vec::len), wanted, "{filter}: {sync}");
+    }
+}
+
+/// Which of `sent` a client finds under a filter of room events, by endpoint. All of them have the word.
+async fn found(
+    client: &Client,
+    room: &str,
+    (pivot, sent, word): (&str, &[String], &str),
+    filter: &Value,
+) -> BTreeMap<&'static str, Vec<usize>> {
+    let among = |events: &Value| {
+        let events = events.as_array().cloned().unwrap_or_default();
+        let ids = event_ids(&events);
+        let is_found = |index: &usize| ids.contains(&sent[*index].as_str());
+        (0..sent.len()).filter(is_found).collect::<Vec<_>>()
+    };
+    let query = encoded(&filter.to_string());
+    let mut found = BTreeMap::new();
+    let path = room_path(room, &format!("messages?dir=b&limit=100&filter={query}"));
+    found.insert("messages", among(&client.get(&path).await.expect_ok()["chunk"]));
+    let path = format!("context/{}?limit=100&filter={query}", encoded(pivot));
+    let around = client.get(&room_path(room, &path)).await.expect_ok();
+    found.insert("context", among(&around["events_after"]));
+    let of_sync = json!({ "room": { "timeline": filter } }).to_string();
+    let sync = client.sync_with(&[("filter", &of_sync), ("timeout", "0")]).await;
+    found.insert("sync", among(&sync["rooms"]["join"][room]["timeline"]["events"]));
+    let criteria = json!({ "search_term": word, "keys": ["content.body"], "filter": filter });
+    let body = json!({ "search_categories": { "room_events": criteria } });
+    let answer = client.post("/_matrix/client/v3/search", &body).await.expect_ok();
+    let results = &answer["search_categories"]["room_events"]["results"];
+    let results = results.as_array().cloned().unwrap_or_default();
+    let events = results.iter().map(|result| result["result"].clone()).collect::<Value>();
+    found.insert("search", among(&events));
+    found
+}
+
+/// Spec: `RoomEventFilter`.
+#[tokio::test]
+async fn every_field_of_a_filter_of_room_events_holds_wherever_events_are_read() {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let (room, other) = (ada.create_room().await, ada.create_room().await);
+    bo.join(&room).await;
+    let word = unique("word").replace('-', "x");
+    let pivot = ada.say(&room, "pivot").await;
+    let image = json!({ "msgtype": "m.image", "body": word, "url": "mxc://hearth.test/x" });
+    let sent = [
+        ada.say(&room, &word).await,
+        bo.say(&room, &word).await,
+        ada.send(&room, "m.room.message", &image).await,
+    ];
+    for (filter, wanted) in [
+        (json!({ "limit": 50 }), vec![0, 1, 2]),
+        (json!({ "limit": 50, "senders": [ada.user_id] }), vec![0, 2]),
+        (json!({ "limit": 50, "not_senders": [ada.user_id] }), vec![1]),
+        (json!({ "senders": [ada.user_id, bo.user_id], "not_senders": [bo.user_id] }), vec![0, 2]),
+        (json!({ "limit": 50, "types": ["m.room.mess*"] }), vec![0, 1, 2]),
+        (json!({ "limit": 50, "types": ["com.*", "m.room.topic"] }), vec![]),
+        (json!({ "limit": 50, "not_types": ["m.room.message"] }), vec![]),
+        (json!({ "types": ["m.*"], "not_types": ["m.room.mess*"] }), vec![]),
+        (json!({ "limit": 50, "contains_url": true }), vec![2]),
+        (json!({ "limit": 50, "contains_url": false }), vec![0, 1]),
+        (json!({ "limit": 50, "rooms": [room, other] }), vec![0, 1, 2]),
+        (json!({ "limit": 50, "rooms": [other] }), vec![]),
+        (json!({ "limit": 50, "not_rooms": [room] }), vec![]),
+        (json!({ "limit": 50, "rooms": [room], "not_rooms": [room] }), vec![]),
+    ] {
+        for (endpoint, found) in found(&ada, &room, (&pivot, &sent, &word), &filter).await {
+            assert_eq!(found, wanted, "{endpoint}: {filter}");
+        }
     }
 }
