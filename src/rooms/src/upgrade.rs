@@ -80,7 +80,10 @@ impl Rooms {
         for _ in 0..ATTEMPTS {
             let old = self.old_room(&cell).await?;
             if let Some(new) = self.try_upgrade(&cell, &old, &wish).await? {
-                self.replace_in_parents(user, &old, &new).await?;
+                // The room is replaced whatever becomes of its place in spaces; a second upgrade would be worse.
+                if let Err(error) = self.replace_in_parents(user, &old, &new).await {
+                    tracing::warn!(%new, %error, "the new room is not put into all spaces");
+                }
                 return Ok(new);
             }
         }
