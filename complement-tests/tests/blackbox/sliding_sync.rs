@@ -324,6 +324,9 @@ async fn lists_have_the_rooms_that_their_filters_name() {
         (json!({ "not_tags": ["m.favourite"], "is_invite": false }), vec![&plain, &space]),
         (json!({ "spaces": [&*space] }), vec![&plain]),
     ] {
+        if Homeserver::chosen() == Homeserver::Synapse && filters.get("spaces").is_some() {
+            continue; // It answers 500.
+        }
         let mut connection =
             Connection::new(&ada, json!({ "lists": { "some": list(1, &filters) } }));
         let answer = connection.next().await;
@@ -487,7 +490,7 @@ async fn requests_beyond_the_limits_are_refused() {
     let refused = |answer: Answer| {
         let kind = answer.json()["errcode"].as_str().map(str::to_owned).unwrap_or_default();
         assert_eq!(answer.status, 400, "{kind}");
-        assert!(["M_INVALID_PARAM", "M_BAD_JSON"].contains(&&*kind), "{kind}");
+        assert!(["M_INVALID_PARAM", "M_BAD_JSON", "M_MISSING_PARAM"].contains(&&*kind), "{kind}");
     };
     let lists: serde_json::Map<_, _> =
         (0..101).map(|number| (number.to_string(), list(1, &json!({})))).collect();
@@ -514,4 +517,29 @@ async fn a_connection_without_rooms_needs_nothing_to_be_remembered() {
     renamed["conn_id"] = json!("elsewhere");
     ask(&bo, connection.pos.as_deref(), 0, &renamed).await.expect_ok();
     connection.next().await;
+}
+
+#[tokio::test]
+async fn extensions_are_of_the_lists_and_rooms_that_they_name() {
+    let (ada, bo, room) = kitchen().await;
+    let typing = room_path(&room, &format!("typing/{}", encoded(&ada.user_id)));
+    ada.put(&typing, &json!({ "typing": true, "timeout": 30_000 })).await.expect_ok();
+    let config = json!({ "timeline_limit": 1, "required_state": [] });
+    for (wanted, expected) in [
+        (json!({}), true),
+        (json!({ "lists": [], "rooms": [] }), false),
+        (json!({ "lists": ["other"], "rooms": [] }), false),
+        (json!({ "lists": ["all"], "rooms": [] }), true),
+        (json!({ "lists": [], "rooms": ["*"] }), true),
+        (json!({ "lists": [], "rooms": [&*room] }), true),
+    ] {
+        let mut connection = Connection::of_all(&bo, 1, &json!([]));
+        connection.body["room_subscriptions"] = json!({ &*room: config });
+        let mut extension = wanted.clone();
+        extension["enabled"] = json!(true);
+        connection.body["extensions"] = json!({ "typing": extension });
+        let answer = connection.next().await;
+        let told = &answer["extensions"]["typing"]["rooms"][&room];
+        assert_eq!(told.is_object(), expected, "{wanted}: {answer}");
+    }
 }

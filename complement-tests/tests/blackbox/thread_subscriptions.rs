@@ -176,6 +176,9 @@ async fn subscriptions_are_announced_and_their_push_rules_are_the_servers() {
     ];
     assert_eq!(ids, expected);
     for kind in ["postcontent", "io.element.msc4306.postcontent"] {
+        if Homeserver::chosen() == Homeserver::Synapse && kind != "postcontent" {
+            continue; // Only ruma knows it under this name.
+        }
         let rule = format!("{rules}/{kind}/{}", expected[1]);
         assert_eq!(ada.get(&rule).await.expect_ok()["rule_id"], expected[1]);
         let enabled = format!("{rule}/enabled");

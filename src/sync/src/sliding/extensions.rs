@@ -1,6 +1,6 @@
 //! What there is to know beside rooms' events. Spec: MSC4186, "Extensions", and MSC3885, MSC3959, MSC3960, MSC3961 and MSC4308.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rooms::tokens::PaginationToken;
 use ruma::api::client::sync::sync_events::v5::request::ExtensionRoomConfig;
@@ -26,45 +26,24 @@ use crate::{SyncError, ephemeral};
 const SUBSCRIPTIONS: usize = 100;
 
 /// For which rooms an extension is wanted. Where lists or rooms are not named, all are meant.
-#[derive(Clone, Copy)]
 struct Scope<'a> {
     lists: Option<&'a [String]>,
-    rooms: Option<&'a [ExtensionRoomConfig]>,
+    /// Whether all rooms are meant that are wanted by their ID.
+    all_subscribed: bool,
+    rooms: HashSet<RoomNumber>,
 }
 
 impl Scope<'_> {
-    fn covers(self, room: &Extended<'_>) -> bool {
-        let Extended { id, relevant, is_subscribed } = room;
+    fn covers(&self, relevant: &Relevant) -> bool {
         let in_lists = match self.lists {
             None => !relevant.lists.is_empty(),
             Some(lists) => lists.iter().any(|list| {
                 (list == "*" && !relevant.lists.is_empty()) || relevant.lists.contains(list)
             }),
         };
-        let by_room = match self.rooms {
-            None => *is_subscribed,
-            Some(rooms) => rooms.iter().any(|room| match room {
-                ExtensionRoomConfig::AllSubscribed => *is_subscribed,
-                ExtensionRoomConfig::Room(room) => room == id,
-                // ruma may learn of other ways to name rooms.
-                _ => false,
-            }),
-        };
-        in_lists || by_room
-    }
-}
-
-/// A room for which an extension is wanted.
-struct Extended<'a> {
-    id: OwnedRoomId,
-    relevant: &'a Relevant,
-    /// Whether it is wanted by its ID.
-    is_subscribed: bool,
-}
-
-impl Extended<'_> {
-    fn number(&self) -> RoomNumber {
-        self.relevant.membership.room
+        in_lists
+            || (self.all_subscribed && relevant.is_subscribed)
+            || self.rooms.contains(&relevant.membership.room)
     }
 }
 
@@ -95,7 +74,7 @@ impl Look<'_> {
         if wanted.typing.enabled == Some(true) {
             let (lists, rooms) = (&wanted.typing.lists, &wanted.typing.rooms);
             let rooms = self.rooms_in(relevance, (lists.as_deref(), rooms.as_deref())).await?;
-            self.add_typing(&rooms, answer, changes)?;
+            self.add_typing(&rooms, answer, changes).await?;
         }
         if wanted.thread_subscriptions.enabled == Some(true) {
             self.add_thread_subscriptions(answer, changes).await?;
@@ -108,18 +87,24 @@ impl Look<'_> {
         &self,
         relevance: &'a Relevance,
         (lists, rooms): (Option<&[String]>, Option<&[ExtensionRoomConfig]>),
-    ) -> Result<Vec<Extended<'a>>, SyncError> {
-        let scope = Scope { lists, rooms };
-        let mut found = Vec::new();
-        for relevant in relevance.rooms.values() {
-            let id = self.reader(None).room_id(relevant.membership.room).await?;
-            let is_subscribed = self.request.wanted.room_subscriptions.contains_key(&id);
-            let room = Extended { id, relevant, is_subscribed };
-            if scope.covers(&room) {
-                found.push(room);
+    ) -> Result<Vec<&'a Relevant>, SyncError> {
+        let store = self.sync.0.rooms.store();
+        let mut scope = Scope { lists, all_subscribed: rooms.is_none(), rooms: HashSet::new() };
+        for room in rooms.unwrap_or_default() {
+            match room {
+                ExtensionRoomConfig::AllSubscribed => scope.all_subscribed = true,
+                ExtensionRoomConfig::Room(room) => {
+                    scope.rooms.extend(store.room_number(room).await?);
+                }
+                // ruma may learn of other ways to name rooms.
+                _ => {}
             }
         }
-        Ok(found)
+        Ok(relevance.rooms.values().filter(|relevant| scope.covers(relevant)).collect())
+    }
+
+    async fn room_id(&self, room: RoomNumber) -> Result<OwnedRoomId, SyncError> {
+        self.reader(None).room_id(room).await
     }
 
     /// What the client has of a room, with what is changed in this answer.
@@ -143,7 +128,7 @@ impl Look<'_> {
     /// all of it is told when it comes back.
     async fn add_account_data(
         &self,
-        rooms: &[Extended<'_>],
+        rooms: &[&Relevant],
         answer: &mut SlidingAnswer,
         changes: &mut Changes,
     ) -> Result<(), SyncError> {
@@ -172,7 +157,7 @@ impl Look<'_> {
             answer.extensions.account_data.global.push(event);
         }
         for room in rooms {
-            let number = room.number();
+            let number = room.membership.room;
             let changed = of_rooms.remove(&number).unwrap_or_default();
             let is_told = self.known(changes, number).map(|sent| sent.account_data);
             let entries = match is_told {
@@ -189,7 +174,8 @@ impl Look<'_> {
             for entry in &entries {
                 events.push(ephemeral::event(&entry.kind, &entry.content)?);
             }
-            answer.extensions.account_data.rooms.insert(room.id.clone(), events);
+            let room_id = self.room_id(number).await?;
+            answer.extensions.account_data.rooms.insert(room_id, events);
         }
         for room in of_rooms.into_keys() {
             if self
@@ -206,18 +192,18 @@ impl Look<'_> {
     /// events of the timeline.
     async fn add_receipts(
         &self,
-        rooms: &[Extended<'_>],
+        rooms: &[&Relevant],
         answer: &mut SlidingAnswer,
         changes: &mut Changes,
     ) -> Result<(), SyncError> {
         let inner = &self.sync.0;
         let store = inner.rooms.store();
-        let heads = inner.feed.heads.rooms(rooms.iter().map(Extended::number));
+        let heads = inner.feed.heads.rooms(rooms.iter().map(|room| room.membership.room));
         for (room, heads) in rooms.iter().zip(heads) {
-            if room.relevant.membership.membership != Membership::Join {
+            if room.membership.membership != Membership::Join {
                 continue;
             }
-            let number = room.number();
+            let number = room.membership.room;
             let told = self.known(changes, number).and_then(|sent| sent.receipts);
             let receipts = match told {
                 Some(told) if heads.receipts <= told => continue,
@@ -226,7 +212,8 @@ impl Look<'_> {
             };
             self.change(changes, number, |sent| sent.receipts = Some(self.until));
             if let Some(event) = self.receipt_event(receipts).await? {
-                answer.extensions.receipts.rooms.insert(room.id.clone(), event.cast_unchecked());
+                let room_id = self.room_id(number).await?;
+                answer.extensions.receipts.rooms.insert(room_id, event.cast_unchecked());
             }
         }
         Ok(())
@@ -235,11 +222,12 @@ impl Look<'_> {
     /// The reader's own receipts, and those at the events of a timeline that is in the answer.
     async fn first_receipts(
         &self,
-        room: &Extended<'_>,
+        room: &Relevant,
         answer: &SlidingAnswer,
     ) -> Result<Vec<StoredReceipt>, SyncError> {
         let store = self.sync.0.rooms.store();
-        let timeline = answer.rooms.get(&room.id).map_or(&[][..], |room| &room.timeline);
+        let room_id = self.room_id(room.membership.room).await?;
+        let timeline = answer.rooms.get(&room_id).map_or(&[][..], |room| &room.timeline);
         let events: Vec<OwnedEventId> = timeline
             .iter()
             .filter_map(|event| event.get_field("event_id").ok().flatten())
@@ -250,11 +238,11 @@ impl Look<'_> {
         {
             // No receipt is older than its event.
             let since = StreamPosition(index.position.stream_position().0.saturating_sub(1));
-            let moved = store.receipts_since(room.number(), since, self.until).await?;
+            let moved = store.receipts_since(room.membership.room, since, self.until).await?;
             let at_timeline = |stored: &StoredReceipt| events.contains(&stored.receipt.event_id);
             receipts.extend(moved.into_iter().filter(at_timeline));
         }
-        for own in store.user_receipts(room.number(), self.user).await? {
+        for own in store.user_receipts(room.membership.room, self.user).await? {
             if own.moved <= self.until && !receipts.contains(&own) {
                 receipts.push(own);
             }
@@ -309,17 +297,17 @@ impl Look<'_> {
     }
 
     /// Who types where that changed.
-    fn add_typing(
+    async fn add_typing(
         &self,
-        rooms: &[Extended<'_>],
+        rooms: &[&Relevant],
         answer: &mut SlidingAnswer,
         changes: &mut Changes,
     ) -> Result<(), SyncError> {
         let typing = self.sync.0.rooms.typing();
         for room in rooms {
-            let number = room.number();
+            let number = room.membership.room;
             let Some(sent) = self.known(changes, number) else { continue };
-            let is_joined = room.relevant.membership.membership == Membership::Join;
+            let is_joined = room.membership.membership == Membership::Join;
             if !is_joined || !typing.is_news(number, sent.typing) {
                 continue;
             }
@@ -327,7 +315,8 @@ impl Look<'_> {
             let mut users = typing.users(number);
             users.retain(|user| !self.rules.ignores(user));
             let event = ephemeral::typing(&users)?.cast_unchecked();
-            answer.extensions.typing.rooms.insert(room.id.clone(), event);
+            let room_id = self.room_id(number).await?;
+            answer.extensions.typing.rooms.insert(room_id, event);
         }
         Ok(())
     }

@@ -31,6 +31,8 @@ pub(crate) struct Relevant {
     pub(crate) required: Arc<RequiredState>,
     /// The lists in which it is.
     pub(crate) lists: Vec<String>,
+    /// Whether it is wanted by its ID.
+    pub(crate) is_subscribed: bool,
 }
 
 /// Why a room is wanted, and how much of it.
@@ -237,11 +239,13 @@ impl Relevance {
             timeline_limit: rule.timeline_limit,
             required: Arc::clone(rule.required),
             lists: Vec::new(),
+            is_subscribed: false,
         });
         room.timeline_limit = room.timeline_limit.max(rule.timeline_limit);
         if !Arc::ptr_eq(&room.required, rule.required) {
             room.required = required.both(&room.required, rule.required);
         }
         room.lists.extend(rule.list.cloned());
+        room.is_subscribed |= rule.list.is_none();
     }
 }
