@@ -10,6 +10,9 @@ use crate::{ATTEMPTS, Accounts, Session};
 /// Bytes of the longest event type.
 pub(crate) const MAX_KIND: usize = protocol::limits::IDENTIFIER;
 
+/// How many KiB of account data the clients of one user may keep. All of it is read for a first sync.
+const MAX_KIB: u64 = 16 * 1024;
+
 /// What can go wrong with account data.
 #[derive(Debug, thiserror::Error)]
 pub enum AccountDataError {
@@ -25,6 +28,9 @@ pub enum AccountDataError {
     /// The content is too large to keep.
     #[error("account data has at most {} bytes", AccountData::MAX_CONTENT)]
     TooLarge,
+    /// With this change the user has more than is kept for one.
+    #[error("all account data of a user has at most {MAX_KIB} KiB")]
+    Full,
     /// The name of a tag is longer than 255 bytes.
     #[error("the name of a tag has at most {MAX_KIND} bytes")]
     TagTooLong,
@@ -138,6 +144,7 @@ impl Accounts {
                 return Err(AccountDataError::TooLarge);
             }
             let mut batch = Batch::new();
+            self.count_account_data(&mut batch, session.user, before.as_ref(), &content).await?;
             batch.set_account_data(session.user, room, kind, before.as_ref(), &content)?;
             match self.store().commit(batch).await {
                 Ok(_) => return Ok(()),
@@ -147,6 +154,31 @@ impl Accounts {
         }
         Err(StoreError::Conflict.into())
     }
+
+    /// Counts a change of account data. Fails with [`AccountDataError::Full`] when it is for more and there is too much.
+    async fn count_account_data(
+        &self,
+        batch: &mut Batch,
+        user: UserNumber,
+        before: Option<&AccountData>,
+        content: &RawValue,
+    ) -> Result<(), AccountDataError> {
+        let (less, more) = (before.map_or(0, |before| kib(&before.content)), kib(content));
+        if less == more {
+            return Ok(());
+        }
+        let known = self.store().account_data_kib(user).await?;
+        let after = known.saturating_add(more).saturating_sub(less);
+        if after > MAX_KIB && more > less {
+            return Err(AccountDataError::Full);
+        }
+        Ok(batch.count_account_data(user, known, after)?)
+    }
+}
+
+/// What an entry counts: whole KiB, and one at least, as its name takes space too and deleted ones stay.
+fn kib(content: &RawValue) -> u64 {
+    content.get().len() as u64 / 1_024 + 1
 }
 
 /// The content that stands for none.
@@ -205,6 +237,28 @@ mod tests {
         accounts.delete_account_data(&session, None, "never set").await.unwrap();
         let reserved = accounts.delete_account_data(&session, None, "m.push_rules").await;
         assert!(matches!(reserved, Err(AccountDataError::Reserved(_))));
+    }
+
+    #[tokio::test]
+    async fn all_account_data_of_a_user_has_a_bound() {
+        let (accounts, _) = accounts().await;
+        let ada = accounts.with_user("ada").await;
+        let session = accounts.authenticate(ada.access_token.expose(), None).await.unwrap();
+        let large = json(&format!(r#"{{"":"{}"}}"#, "x".repeat(60 * 1_024)));
+        let set = async |number: u64, content: &RawValue| {
+            let kind = format!("org.example.{number}");
+            let room_id = number.is_multiple_of(2).then_some(room_id!("!kitchen:hearth.test"));
+            accounts.set_account_data(&session, room_id, &kind, content).await
+        };
+        let fits = MAX_KIB / kib(&large);
+        for number in 0..fits {
+            set(number, &large).await.unwrap();
+        }
+
+        assert!(matches!(set(fits, &large).await, Err(AccountDataError::Full)));
+        set(0, &large).await.unwrap();
+        set(0, &json("{}")).await.unwrap();
+        set(fits, &large).await.unwrap();
     }
 
     #[tokio::test]

@@ -126,6 +126,7 @@ impl Store {
             for entry in page {
                 batch.erase_account_data(user, entry);
             }
+            batch.forget_account_data_size(user);
             self.commit(batch).await?;
         }
         Ok(())

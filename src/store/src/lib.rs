@@ -4,6 +4,7 @@
 //! per subject. A batch is committed as a whole or not at all, and [`Store::commit`] answers only when it is on disk.
 
 mod account_data;
+mod account_data_sizes;
 mod account_names;
 mod aliases;
 mod arrivals;

@@ -287,7 +287,9 @@ impl From<AccountDataError> for MatrixError {
             AccountDataError::KindTooLong | AccountDataError::TagTooLong => {
                 (StatusCode::BAD_REQUEST, ErrorKind::InvalidParam)
             }
-            AccountDataError::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge),
+            AccountDataError::TooLarge | AccountDataError::Full => {
+                (StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge)
+            }
             AccountDataError::Json(_) | AccountDataError::Store(_) => {
                 return Self::internal(&error);
             }
