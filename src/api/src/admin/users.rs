@@ -1,20 +1,19 @@
 //! Accounts: Synapse's user API.
 
+mod list;
+
 use accounts::{
-    AccountDetails, AccountFilter, AccountOrder, Accounts, NewUser, OtherDevices, PropagateProfile,
-    Restrictions, Role, SentEvents,
+    AccountDetails, Accounts, NewUser, OtherDevices, PropagateProfile, Restrictions, Role,
+    SentEvents,
 };
 use rooms::Rooms;
-use ruma::{
-    UInt, UserId,
-    api::{Direction, error::ErrorKind},
-    profile::ProfileFieldName,
-};
+use ruma::{UserId, api::error::ErrorKind, profile::ProfileFieldName};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use store::{MemberField, UserKind, UserStatus};
+use store::{MemberField, UserStatus};
 
-use super::{Administrator, Answer, answer::endpoint, paging::Page};
+use self::list::row;
+use super::{Administrator, Answer, answer::endpoint};
 use crate::{Endpoints, MatrixError};
 
 endpoint!(user: GET "/_synapse/admin/v2/users/{user_id}" {
@@ -26,14 +25,6 @@ endpoint!(put_user: PUT "/_synapse/admin/v2/users/{user_id}" {
     pub(crate) user_id: ruma::OwnedUserId,
     #[ruma_api(body)]
     pub(crate) wish: super::Wish,
-});
-endpoint!(users: GET "/_synapse/admin/v2/users" {
-    #[ruma_api(query_all)]
-    pub(crate) query: super::Query,
-});
-endpoint!(users_v3: GET "/_synapse/admin/v3/users" {
-    #[ruma_api(query_all)]
-    pub(crate) query: super::Query,
 });
 endpoint!(role: GET "/_synapse/admin/v1/users/{user_id}/admin" {
     #[ruma_api(path)]
@@ -80,73 +71,6 @@ struct Wish {
     admin: Option<bool>,
     deactivated: Option<bool>,
     locked: Option<bool>,
-}
-
-/// Which accounts are asked for.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-struct Query {
-    from: Option<UInt>,
-    limit: Option<UInt>,
-    #[serde(default = "forward")]
-    dir: Direction,
-    #[serde(default)]
-    order_by: Order,
-    user_id: Option<String>,
-    name: Option<String>,
-    admins: Option<bool>,
-    deactivated: Option<bool>,
-    guests: Option<bool>,
-    locked: Option<bool>,
-}
-
-fn forward() -> Direction {
-    Direction::Forward
-}
-
-/// Synapse's names of the orders that are cheap enough.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Order {
-    #[default]
-    Name,
-    CreationTs,
-    Admin,
-    Deactivated,
-    Displayname,
-    AvatarUrl,
-}
-
-impl From<Order> for AccountOrder {
-    fn from(order: Order) -> Self {
-        match order {
-            Order::Name => Self::Name,
-            Order::CreationTs => Self::CreatedAt,
-            Order::Admin => Self::Admin,
-            Order::Deactivated => Self::Deactivated,
-            Order::Displayname => Self::DisplayName,
-            Order::AvatarUrl => Self::AvatarUrl,
-        }
-    }
-}
-
-/// An account as it is shown in lists. Keys of what hearth does not have say so, as tools expect them.
-fn row(account: &AccountDetails) -> Value {
-    let AccountDetails { user_id, record, profile, erased, last_seen } = account;
-    json!({
-        "name": user_id,
-        "displayname": profile.get("displayname"),
-        "avatar_url": profile.get("avatar_url"),
-        "admin": record.role == Role::Admin,
-        "deactivated": record.status == UserStatus::Deactivated,
-        "is_guest": record.kind == UserKind::Guest,
-        "locked": record.restrictions.locked,
-        "suspended": record.restrictions.suspended,
-        "erased": erased,
-        "shadow_banned": false,
-        "user_type": null,
-        "creation_ts": record.created_at,
-        "last_seen_ts": last_seen,
-    })
 }
 
 /// An account as it is shown alone.
@@ -251,51 +175,6 @@ impl Users {
         let account = self.accounts.account_details(user_id).await;
         let account = account.map_err(|error| MatrixError::internal(&error))?;
         account.ok_or_else(unknown_user)
-    }
-
-    /// All accounts; deactivated ones only if they are asked for.
-    async fn users(self, _: Administrator, request: users::Request) -> Result<Answer, MatrixError> {
-        let mut query = request.query;
-        query.deactivated = match query.deactivated {
-            Some(true) => None,
-            _ => Some(false),
-        };
-        self.list(query).await
-    }
-
-    /// All accounts; either the deactivated ones or the others if that is asked for.
-    async fn users_v3(
-        self,
-        _: Administrator,
-        request: users_v3::Request,
-    ) -> Result<Answer, MatrixError> {
-        self.list(request.query).await
-    }
-
-    async fn list(&self, query: Query) -> Result<Answer, MatrixError> {
-        let user_id = query.user_id.filter(|_| query.name.is_none());
-        let filter = AccountFilter {
-            name: query.name,
-            user_id,
-            admin: query.admins,
-            deactivated: query.deactivated,
-            guest: if query.guests == Some(false) { Some(false) } else { None },
-            locked: if query.locked == Some(true) { None } else { Some(false) },
-        };
-        let direction = match query.dir {
-            Direction::Forward => store::Direction::Ascending,
-            Direction::Backward => store::Direction::Descending,
-        };
-        let page = Page::new(query.from, query.limit);
-        let order = (query.order_by.into(), direction);
-        let list = self.accounts.account_list(&filter, order, (page.from, page.limit)).await;
-        let (accounts, total) = list.map_err(|error| MatrixError::internal(&error))?;
-        let rows: Vec<Value> = accounts.iter().map(row).collect();
-        let mut answer = json!({ "users": rows, "total": total });
-        if let Some(next) = page.next(total) {
-            answer["next_token"] = json!(next.to_string());
-        }
-        Answer::new(&answer)
     }
 
     async fn role(self, _: Administrator, request: role::Request) -> Result<Answer, MatrixError> {
@@ -422,11 +301,9 @@ fn unknown_user() -> MatrixError {
 }
 
 pub(super) fn endpoints(users: Users) -> Endpoints<Users> {
-    Endpoints::new(users)
+    list::endpoints(Endpoints::new(users))
         .at(Users::user)
         .at(Users::put_user)
-        .at(Users::users)
-        .at(Users::users_v3)
         .at(Users::role)
         .at(Users::set_admin)
         .at(Users::reset_password)
