@@ -65,7 +65,8 @@ impl Rooms {
         until: StreamPosition,
         limit: usize,
     ) -> Result<SubscriptionPage, RoomError> {
-        let limit = limit.min(MOST_CHANGES);
+        // A page of none would have no place to go on from.
+        let limit = limit.clamp(1, MOST_CHANGES);
         let mut changes =
             self.store().thread_subscription_changes(user, since, until, limit + 1).await?;
         let has_more = changes.len() > limit;
