@@ -10,16 +10,13 @@ use store::{
 use crate::assembly::Assembly;
 use crate::{RoomError, StoredEvent};
 
-/// Bytes of the longest key of an annotation that counts. The specification has no bound; a reaction has a few.
-const MAX_KEY: usize = 1_024;
-
 /// The relation that an event's content states.
 /// Spec: client-server API, "Forming relationships between events".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Relation {
     pub(crate) parent: OwnedEventId,
     pub(crate) kind: RelationKind,
-    /// What an annotation says; `None` where it is too long to be counted.
+    /// What an annotation says.
     key: Option<String>,
     /// The type of the event that states it.
     stated_by: String,
@@ -50,7 +47,6 @@ impl Relation {
         if event_id.as_str().len() > limits::IDENTIFIER {
             return None;
         }
-        let key = key.filter(|key| key.len() <= MAX_KEY);
         let kind = RelationKind::of(&rel_type);
         Some(Self { parent: event_id, kind, key, stated_by: event.kind.to_string() })
     }
