@@ -251,11 +251,12 @@ async fn a_filter_that_lets_nothing_pass_leaves_no_gap() {
     let ada = Server::start().await.register("ada").await;
     let room = ada.create_room().await;
     ada.say(&room, "tea").await;
-    let mut filters = vec![json!({ "types": [] }), json!({ "not_rooms": [room] })];
+    let mut filters = vec![json!({ "types": [] })];
     if !synapse_departs_from(
         "[limited] True if the number of events [...] was limited by the `limit`",
     ) {
         filters.extend([json!({ "senders": [] }), json!({ "not_types": ["*"] })]);
+        filters.push(json!({ "not_rooms": [room] }));
     }
     for filter in filters {
         let sync =

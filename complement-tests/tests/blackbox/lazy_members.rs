@@ -1,6 +1,6 @@
 //! Syncing with members only as they are needed. Spec: client-server API, "Lazy-loading room members".
 
-use complement_tests::{Client, Server};
+use complement_tests::{Client, Server, synapse_departs_from};
 use serde_json::{Value, json};
 
 async fn kitchen() -> (Client, Client, String) {
@@ -148,6 +148,9 @@ async fn ones_own_membership_comes_with_the_full_state() {
     bo.say(&room, "tea").await;
     let since = before["next_batch"].as_str().unwrap();
     let filter = lazy(1);
+    if synapse_departs_from("MUST include the syncing user's own membership event") {
+        return;
+    }
     let query = [("since", since), ("filter", &filter), ("full_state", "true"), ("timeout", "0")];
     let sync = ada.sync_with(&query).await;
     assert!(members(&sync, &room).contains(&ada.user_id), "{sync}");

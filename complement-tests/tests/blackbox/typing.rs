@@ -102,6 +102,9 @@ async fn typing_ends_with_the_message_and_with_leaving() {
     let nobody = Some(json!([]));
     let mut seen = ada.sync().await;
     for leaves in [false, true] {
+        if !leaves && synapse_departs_from("no sentence: of Synapse, who has sent it types on") {
+            continue;
+        }
         set(&bo, &bo, &room, &body).await.expect_ok();
         let wanted = Some(json!([bo.user_id]));
         seen = ada.sync_until(&seen, |sync| typing(sync, &room) == wanted).await;

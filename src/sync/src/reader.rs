@@ -22,7 +22,7 @@ use crate::filter::{EventFilter, covers_kind, covers_room, covers_sender};
 use crate::heads::RoomChanges;
 use crate::judge::Rules;
 use crate::memberships::UserRooms;
-use crate::timeline::{Pass, Placed};
+use crate::timeline::{Pass, Patience, Placed};
 use crate::token::MemoryPosition;
 use crate::v2::{Extent, SyncRequest};
 use crate::{Sync, SyncError, SyncToken, ephemeral};
@@ -41,6 +41,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) until: StreamPosition,
     /// Whose messages, invitations and doings the reader does not want: asked for when there is something to tell.
     pub(crate) rules: OnceCell<Arc<Rules>>,
+    /// For events that they do not get.
+    pub(crate) patience: Patience,
     /// What changed of the account data of rooms; of an initial answer, all of it.
     pub(crate) account_data: HashMap<RoomNumber, Vec<AccountData>>,
     /// Included, of what lives in memory.
@@ -82,6 +84,7 @@ impl<'a> Reader<'a> {
             since,
             until,
             rules: OnceCell::new(),
+            patience: Patience::default(),
             account_data: HashMap::new(),
             memory,
             fields: request.filter.event_fields.as_deref().map(EventFields::new),
@@ -359,6 +362,10 @@ pub(crate) struct Passes<'a> {
 }
 
 impl Pass for Passes<'_> {
+    fn patience(&self) -> &Patience {
+        &self.reader.patience
+    }
+
     async fn passes(&mut self, placed: &Placed) -> Result<bool, RoomError> {
         let pdu = &placed.event.pdu;
         let is_wanted = self.filter.covers(pdu)

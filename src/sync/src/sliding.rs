@@ -39,6 +39,7 @@ use self::token::StateNumber;
 use crate::judge::Rules;
 use crate::memberships::UserRooms;
 use crate::reader::{Reader, snapshot};
+use crate::timeline::Patience;
 use crate::token::MemoryPosition;
 use crate::v2::{Extent, Place, SyncRequest};
 use crate::{Sync, SyncError, SyncToken};
@@ -302,6 +303,7 @@ impl<'a> Look<'a> {
             since,
             until: self.until,
             rules: OnceCell::new_with(Some(Arc::clone(&self.rules))),
+            patience: Patience::default(),
             account_data: HashMap::new(),
             memory: self.memory,
             fields: None,

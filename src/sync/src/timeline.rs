@@ -1,6 +1,7 @@
 //! The newest events of a room that a reader has not seen.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rooms::tokens::PaginationToken;
 use rooms::{RoomError, Rooms, StoredEvent};
@@ -8,6 +9,10 @@ use store::{Direction, RoomNumber, TimelinePosition};
 
 /// How many events are looked at for one timeline, whatever the filter lets pass.
 const MOST_LOOKED_AT: usize = 2_000;
+
+/// How many events that the reader does not get are looked at for one answer, over all rooms. From then on each room has
+/// what its first page has.
+const MOST_PASSED_OVER: usize = 20_000;
 
 /// How many timeline entries are read at once.
 const PAGE: usize = 100;
@@ -58,6 +63,26 @@ impl Timeline {
 pub(crate) trait Pass {
     /// Whether the reader gets an event at a position.
     async fn passes(&mut self, placed: &Placed) -> Result<bool, RoomError>;
+
+    /// How long to look on for one that they get.
+    fn patience(&self) -> &Patience;
+}
+
+/// How many events were looked at in vain. A filter that lets hardly anything pass must not have all rooms read.
+#[derive(Debug, Default)]
+pub(crate) struct Patience {
+    passed_over: AtomicUsize,
+}
+
+impl Patience {
+    /// Counts events that were looked at in vain.
+    fn spend(&self, events: usize) {
+        self.passed_over.fetch_add(events, Ordering::Relaxed);
+    }
+
+    fn is_over(&self) -> bool {
+        self.passed_over.load(Ordering::Relaxed) >= MOST_PASSED_OVER
+    }
 }
 
 /// The newest `limit` events of a stretch that `pass`.
@@ -74,7 +99,9 @@ pub(crate) async fn newest(
     let mut before = stretch.before();
     let mut looked_at = 0;
     let limited = 'walk: loop {
-        let page = PAGE.min(limit + 1);
+        // Most of the time the newest are those that are wanted; who has to look on reads more at once.
+        let page = if looked_at == 0 { PAGE.min(limit + 1) } else { PAGE };
+        let before_page = found.len();
         let entries = rooms
             .store()
             .timeline(stretch.room, stretch.after, before, Direction::Descending, page)
@@ -98,7 +125,8 @@ pub(crate) async fn newest(
             passed_over.append(&mut older);
             break false;
         }
-        if looked_at >= MOST_LOOKED_AT {
+        pass.patience().spend(entries.len().saturating_sub(found.len() - before_page));
+        if looked_at >= MOST_LOOKED_AT || pass.patience().is_over() {
             break true;
         }
     };
@@ -137,5 +165,19 @@ async fn end(
     match entries.first() {
         Some(entry) => rooms.event(entry.event).await.map(Some),
         None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_ends_after_so_many_events_in_vain() {
+        let patience = Patience::default();
+        patience.spend(MOST_PASSED_OVER - 1);
+        assert!(!patience.is_over());
+        patience.spend(1);
+        assert!(patience.is_over());
     }
 }
