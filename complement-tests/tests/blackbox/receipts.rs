@@ -362,6 +362,20 @@ async fn a_message_changes_the_counts_of_who_filters_messages_out() {
     let since = sync["next_batch"].as_str().unwrap();
     let sync = bo.sync_with(&[("since", since), ("filter", &filter), ("timeout", "0")]).await;
     assert!(sync["rooms"]["join"].get(&room).is_none(), "a notice counts for nothing: {sync}");
+
+    let message = ada.say(&room, "cake").await;
+    let mut seen = bo.sync_with(&[("filter", &filter), ("timeout", "0")]).await;
+    assert_eq!(unread(&seen, &room), (Some(2), Some(0)));
+    for (redacts, wanted) in [(true, 1), (false, 0)] {
+        if redacts {
+            ada.redact(&room, &message).await;
+        } else {
+            bo.log_in().await.say(&room, "I have read it").await;
+        }
+        let since = seen["next_batch"].as_str().unwrap();
+        seen = bo.sync_with(&[("since", since), ("filter", &filter), ("timeout", "0")]).await;
+        assert_eq!(unread(&seen, &room), (Some(wanted), Some(0)), "{seen}");
+    }
 }
 
 #[tokio::test]

@@ -53,6 +53,9 @@ pub struct UnreadTally {
     pub basis: TallyBasis,
     /// The unread events, oldest first.
     pub events: Vec<UnreadEvent>,
+    /// They last became others no later than here. Not kept: who reads a tally does not know what was told of it.
+    #[serde(skip)]
+    pub changed: StreamPosition,
 }
 
 fn key(user: UserNumber, room: RoomNumber) -> Vec<u8> {
@@ -94,7 +97,12 @@ mod tests {
         let legacy_mentions = LegacyMentions::Found;
         let basis = TallyBasis { rules, joined, members: 2, legacy_mentions, subscriptions: None };
         let event = UnreadEvent { position: TimelinePosition(5), thread: None, highlight: true };
-        let tally = UnreadTally { until: StreamPosition(6), basis, events: vec![event] };
+        let tally = UnreadTally {
+            until: StreamPosition(6),
+            basis,
+            events: vec![event],
+            changed: StreamPosition::START,
+        };
         let mut batch = Batch::new();
         batch.put_unread_tally(user, room, &tally).unwrap();
         store.commit(batch).await.unwrap();

@@ -1,6 +1,6 @@
 //! The state of a room as a client gets it. Spec: client-server API, "Syncing" and "Lazy-loading room members".
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use rooms::StoredEvent;
@@ -8,7 +8,7 @@ use ruma::RoomId;
 use ruma::api::client::sync::sync_events::v3::{RoomSummary, State, StateEvents};
 use ruma::events::{AnySyncStateEvent, StateEventType, TimelineEventType};
 use ruma::serde::Raw;
-use store::{EventNumber, StateRoot};
+use store::{EventNumber, StateRoot, StreamPosition};
 
 use crate::SyncError;
 use crate::filter::EventFilter;
@@ -24,6 +24,8 @@ pub(crate) struct Around<'a> {
     pub(crate) stretch: Stretch,
     pub(crate) timeline: &'a Timeline,
     pub(crate) known: Known,
+    /// Since when the reader is in the room; of a room that they left, when that was.
+    pub(crate) joined: StreamPosition,
 }
 
 /// Whose member events are needed.
@@ -31,6 +33,8 @@ struct Wanted<'a> {
     users: BTreeSet<&'a str>,
     root: StateRoot,
     redundant: RedundantMembers,
+    /// What is given already, in order.
+    given: &'a [EventNumber],
 }
 
 impl Reader<'_> {
@@ -45,17 +49,17 @@ impl Reader<'_> {
         let mut events = self.state_events(&state, filter).await?;
         if let Some((redundant, root)) = self.lazy_members().zip(state.root) {
             let redundant = match around.known {
-                Known::Nothing => RedundantMembers::Sent,
+                Known::Nothing | Known::Before(_) => RedundantMembers::Sent,
                 Known::BeforeStretch => redundant,
             };
             let mut users = self.needed_members(around, summary);
             for member in state.changes().iter().filter_map(|event| member_of(event)) {
                 users.remove(member);
             }
-            let wanted = Wanted { users, root, redundant };
+            let wanted = Wanted { users, root, redundant, given: state.whole() };
             events.extend(self.members(around, filter, wanted).await?);
             let given = state.changes().iter().filter(|event| member_of(event).is_some());
-            self.note_sent(given.map(|event| event.number));
+            self.note_sent(around, given.map(|event| event.number));
         }
         Ok(self.in_place(StateEvents::with_events(events)))
     }
@@ -105,7 +109,7 @@ impl Reader<'_> {
         let pdus = around.timeline.events.iter().map(|placed| &placed.event.pdu);
         let mut users: BTreeSet<&str> = pdus.clone().map(|pdu| pdu.sender.as_str()).collect();
         users.extend(summary.heroes.iter().map(|hero| hero.as_str()));
-        if around.known == Known::Nothing {
+        if around.known != Known::BeforeStretch {
             users.insert(self.request.user_id.as_str());
         }
         if self.request.place == Place::AfterTimeline {
@@ -126,22 +130,29 @@ impl Reader<'_> {
         let rooms = &self.sync.0.rooms;
         let memory = self.sent_members();
         let kind = StateEventType::RoomMember;
+        let kept_out = self.members_kept_out(around.timeline);
         let mut keys = Vec::with_capacity(wanted.users.len());
+        let mut numbers = Vec::new();
         for user in wanted.users {
-            keys.extend(rooms.store().state_key_number(&kind, user).await?);
+            match kept_out.get(user) {
+                Some(number) => numbers.push(*number),
+                None => keys.extend(rooms.store().state_key_number(&kind, user).await?),
+            }
         }
         let found = rooms.store().state_events(around.stretch.room, wanted.root, &keys).await?;
+        numbers.extend(found.into_iter().flatten());
         let mut events = Vec::new();
         let mut sent = Vec::new();
-        for number in found.into_iter().flatten() {
+        for number in numbers {
             let leaves_out = wanted.redundant == RedundantMembers::LeftOut;
-            if leaves_out && memory.has(number, self.since) {
+            let is_given = wanted.given.binary_search(&number).is_ok();
+            if is_given || (leaves_out && memory.has(number, around.joined, self.since)) {
                 continue;
             }
             let event = rooms.event(number).await?;
             if filter.covers(&event.pdu) {
                 events.push(match around.known {
-                    Known::Nothing => self.event_at_first_sight(number).await?,
+                    Known::Nothing | Known::Before(_) => self.event_at_first_sight(number).await?,
                     Known::BeforeStretch => self.event(&event).await?,
                 });
                 sent.push(number);
@@ -150,16 +161,31 @@ impl Reader<'_> {
         let in_timeline = around.timeline.events.iter().map(|placed| &placed.event);
         let members = in_timeline.filter(|event| member_of(event).is_some());
         sent.extend(members.map(|event| event.number));
-        self.note_sent(sent);
+        self.note_sent(around, sent);
         Ok(events)
+    }
+
+    /// The last member events that the filter keeps out of a timeline which does not set these memberships itself: they
+    /// stand in for those at its start.
+    fn members_kept_out<'a>(&self, timeline: &'a Timeline) -> HashMap<&'a str, EventNumber> {
+        if self.request.place == Place::AfterTimeline {
+            return HashMap::new();
+        }
+        let kept_out = timeline.passed_over.iter();
+        let mut members: HashMap<_, _> =
+            kept_out.filter_map(|event| Some((member_of(event)?, event.number))).collect();
+        for set in timeline.events.iter().filter_map(|placed| member_of(&placed.event)) {
+            members.remove(set);
+        }
+        members
     }
 
     fn sent_members(&self) -> Arc<DeviceMemory> {
         self.sync.0.sent_members.of(self.user, self.request.device_id)
     }
 
-    fn note_sent(&self, events: impl IntoIterator<Item = EventNumber>) {
-        self.sent_members().note(events, self.until);
+    fn note_sent(&self, around: Around<'_>, events: impl IntoIterator<Item = EventNumber>) {
+        self.sent_members().note(events, around.joined, self.until);
     }
 }
 

@@ -45,14 +45,15 @@ impl Reader<'_> {
         let mut answer = JoinedRoom::new();
         answer.ephemeral = self.ephemeral_of(&room).await?;
         answer.account_data = self.account_data_of(&room).await?;
-        let known = if is_whole { Known::Nothing } else { Known::BeforeStretch };
+        let known = if is_whole { self.known_of(&room).await? } else { Known::BeforeStretch };
         let state = self.needed_state(stretch, &timeline, known).await?;
         let speaks_of_members = is_whole || timeline.limited || names_the_room(&timeline, &state);
         if speaks_of_members {
             answer.summary =
                 summary::of_room(&self.sync.0.rooms, membership.room, self.user).await?;
         }
-        let around = Around { room_id, stretch, timeline: &timeline, known };
+        let joined = membership.since;
+        let around = Around { room_id, stretch, timeline: &timeline, known, joined };
         answer.state = self.client_state(around, state, &answer.summary).await?;
         answer.timeline = self.client_timeline(room_id, &timeline, start).await?;
         if answer.is_empty() && !is_whole && !self.has_other_counts(&room).await? {
@@ -64,6 +65,20 @@ impl Reader<'_> {
         }
         self.add_counts(membership, &mut answer).await?;
         Ok(Some(answer))
+    }
+
+    /// What the reader knows of a room of which they get everything.
+    async fn known_of(&self, room: &Room<'_>) -> Result<Known, RoomError> {
+        let Some(since) = self.since.map(TimelinePosition::from) else { return Ok(Known::Nothing) };
+        if !room.is_new {
+            return Ok(Known::Before(since));
+        }
+        // Who left and came back between two questions was not told that they left.
+        let gap = Stretch { room: room.membership.room, after: since, until: self.until.into() };
+        match timeline::oldest(&self.sync.0.rooms, gap).await? {
+            Some(first) if self.was_in_before(&first).await? => Ok(Known::Before(since)),
+            _ => Ok(Known::Nothing),
+        }
     }
 
     async fn timeline_of(&self, room: &Room<'_>) -> Result<(Stretch, Timeline), SyncError> {
@@ -173,30 +188,14 @@ impl Reader<'_> {
     /// Whether the reader's counts may be others although the filter leaves out what made them so.
     /// Spec: client-server API, "Receiving notifications": the counts "MUST" be updated as they change.
     async fn has_other_counts(&self, room: &Room<'_>) -> Result<bool, SyncError> {
-        Ok(self.has_read_on(room).await? || self.was_notified(room).await?)
-    }
-
-    /// Whether an event that the reader does not get notifies them.
-    async fn was_notified(&self, room: &Room<'_>) -> Result<bool, SyncError> {
-        if !self.is_new(room.changes.timeline) {
+        if !self.is_new(room.changes.timeline) && !self.is_new(room.changes.receipts) {
             return Ok(false);
         }
         let inner = &self.sync.0;
         let counted = self.counted(room.membership);
         let tally =
             inner.unread.tally(&inner.rooms, &inner.feed.heads, counted, self.until).await?;
-        let last = tally.as_ref().and_then(|tally| tally.events.last());
-        Ok(last.is_some_and(|last| self.is_new(last.position.stream_position())))
-    }
-
-    /// Whether the reader's own receipts moved.
-    async fn has_read_on(&self, room: &Room<'_>) -> Result<bool, SyncError> {
-        if !self.is_new(room.changes.receipts) {
-            return Ok(false);
-        }
-        let store = self.sync.0.rooms.store();
-        let own = store.user_receipts(room.membership.room, self.user).await?;
-        Ok(own.iter().any(|stored| self.is_new(stored.moved)))
+        Ok(tally.is_some_and(|tally| self.is_new(tally.changed)))
     }
 
     async fn account_data_of(

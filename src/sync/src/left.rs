@@ -61,7 +61,8 @@ impl Reader<'_> {
         };
         let state = self.needed_state(stretch, &timeline, known).await?;
         let nobody = RoomSummary::new();
-        let around = Around { room_id, stretch, timeline: &timeline, known };
+        let joined = membership.since;
+        let around = Around { room_id, stretch, timeline: &timeline, known, joined };
         answer.state = self.client_state(around, state, &nobody).await?;
         answer.timeline = self.client_timeline(room_id, &timeline, Start::Always).await?;
         Ok(answer)

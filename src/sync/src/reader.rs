@@ -89,6 +89,9 @@ impl<'a> Reader<'a> {
             memory,
             fields: request.filter.event_fields.as_deref().map(EventFields::new),
         };
+        if let Some((_, since)) = reader.lazy_members().zip(since) {
+            sync.0.sent_members.of(user, request.device_id).come_back(since);
+        }
         let next = SyncToken { position: until, epoch: sync.0.epoch, memory };
         let mut response = Response::new(next.to_string());
         reader.add_account_data(&mut response).await?;

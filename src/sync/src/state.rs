@@ -16,6 +16,9 @@ pub(crate) enum Known {
     Nothing,
     /// That at the start of the stretch.
     BeforeStretch,
+    /// That at a position, and they want all of it nevertheless. Of members they must not miss what changed since, also if
+    /// they load them lazily.
+    Before(TimelinePosition),
 }
 
 /// Where the state is asked for.
@@ -39,13 +42,22 @@ pub(crate) struct NeededState {
 /// Events of a state.
 #[derive(Debug)]
 pub(crate) enum NeededEvents {
-    /// Those of a state that the reader does not know: there may be very many, and they need not be read to be sent.
+    /// Those of a state that the reader does not know, by number: there may be very many, and they need not be read to be
+    /// sent.
     Whole(Vec<EventNumber>),
     /// Those that changed in a state that they know.
     Changes(Vec<Arc<StoredEvent>>),
 }
 
 impl NeededState {
+    /// The numbers of events that are there whether the reader knows them or not, in order.
+    pub(crate) fn whole(&self) -> &[EventNumber] {
+        match &self.events {
+            NeededEvents::Whole(numbers) => numbers,
+            NeededEvents::Changes(_) => &[],
+        }
+    }
+
     /// The events that changed in a state that the reader knows.
     pub(crate) fn changes(&self) -> &[Arc<StoredEvent>] {
         match &self.events {
@@ -85,22 +97,28 @@ pub(crate) async fn needed(
     };
     let mut events: HashMap<StateKeyNumber, EventNumber> = HashMap::new();
     match (known, root) {
-        (Known::Nothing, Some(root)) if members == Members::Lazy => {
+        (Known::Nothing | Known::Before(_), Some(root)) if members == Members::Lazy => {
             let other = others.of(rooms.store(), stretch.room, root).await?;
             events.extend(&other.entries);
         }
-        (Known::Nothing, Some(root)) => {
+        (Known::Nothing | Known::Before(_), Some(root)) => {
             events.extend(rooms.store().state_entries(stretch.room, root).await?);
         }
-        (Known::BeforeStretch, Some(root)) if timeline.limited || place == Place::AfterTimeline => {
-            if let Some(first) = timeline::oldest(rooms, stretch).await? {
-                let since = first.record.state_before;
-                let changes = rooms.store().state_difference(stretch.room, since, root).await?;
-                let after = changes.iter().filter_map(|change| Some((change.key, change.after?)));
-                events.extend(after);
-            }
-        }
         _ => {}
+    }
+    let gap = match known {
+        Known::Nothing => None,
+        Known::BeforeStretch => {
+            Some(stretch).filter(|_| timeline.limited || place == Place::AfterTimeline)
+        }
+        Known::Before(after) => Some(Stretch { after, ..stretch }),
+    };
+    if let Some((gap, root)) = gap.zip(root)
+        && let Some(first) = timeline::oldest(rooms, gap).await?
+    {
+        let since = first.record.state_before;
+        let changes = rooms.store().state_difference(stretch.room, since, root).await?;
+        events.extend(changes.iter().filter_map(|change| Some((change.key, change.after?))));
     }
     if place == Place::BeforeTimeline {
         stand_in(rooms, timeline, &mut events).await?;
@@ -115,7 +133,7 @@ pub(crate) async fn needed(
         }
     }
     let events = match known {
-        Known::Nothing => NeededEvents::Whole(numbers),
+        Known::Nothing | Known::Before(_) => NeededEvents::Whole(numbers),
         Known::BeforeStretch => NeededEvents::Changes(rooms.events(numbers).await?),
     };
     Ok(NeededState { root, events })

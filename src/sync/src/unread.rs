@@ -151,9 +151,11 @@ impl Counter {
         let known = known.filter(|known| known.basis == basis);
         let since = known.as_ref().map(|known| known.until);
         let read = self.read_up_to(rooms, heads, counted, since).await?;
-        let mut tally = match known {
-            Some(known) if known.until >= until && read.is_none() => return Ok(Some(known)),
-            Some(known) => UnreadTally::clone(&known),
+        let mut tally = match &known {
+            Some(known) if known.until >= until && read.is_none() => {
+                return Ok(Some(Arc::clone(known)));
+            }
+            Some(known) => UnreadTally::clone(known),
             None => kept(rooms, counted, basis).await?,
         };
         let mut after = TimelinePosition::from(tally.until);
@@ -179,6 +181,9 @@ impl Counter {
         let most = tally.events.len().saturating_sub(MOST_COUNTED);
         tally.events.drain(..most);
         tally.until = tally.until.max(until);
+        if known.is_none_or(|known| known.events != tally.events) {
+            tally.changed = tally.until;
+        }
         if added >= WORTH_KEEPING {
             keep(rooms, counted, &tally);
         }
@@ -297,8 +302,8 @@ async fn kept(
     basis: TallyBasis,
 ) -> Result<UnreadTally, StoreError> {
     let kept = rooms.store().unread_tally(counted.user, counted.room).await?;
-    let nothing =
-        || UnreadTally { until: counted.joined, basis: basis.clone(), events: Vec::new() };
+    let (until, changed) = (counted.joined, counted.joined);
+    let nothing = || UnreadTally { until, basis: basis.clone(), events: Vec::new(), changed };
     Ok(kept.filter(|kept| kept.basis == basis).unwrap_or_else(nothing))
 }
 

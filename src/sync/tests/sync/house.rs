@@ -44,12 +44,28 @@ pub(crate) fn raw(value: &Value) -> Box<RawValue> {
 }
 
 /// What one asks for, beside the defaults: everything that changed, at once.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(crate) struct Wish {
     pub(crate) since: Option<String>,
     pub(crate) filter: FilterDefinition,
     pub(crate) timeout: Duration,
     pub(crate) whole: bool,
+    /// Whether the state is wanted after the timeline.
+    pub(crate) after: bool,
+    pub(crate) device: String,
+}
+
+impl Default for Wish {
+    fn default() -> Self {
+        Self {
+            since: None,
+            filter: FilterDefinition::default(),
+            timeout: Duration::ZERO,
+            whole: false,
+            after: false,
+            device: "PHONE".to_owned(),
+        }
+    }
 }
 
 impl Wish {
@@ -159,11 +175,11 @@ impl House {
     pub(crate) async fn try_sync(&self, user: &UserId, wish: Wish) -> Result<Response, SyncError> {
         let request = SyncRequest {
             user_id: user,
-            device_id: <&DeviceId>::from("PHONE"),
+            device_id: <&DeviceId>::from(wish.device.as_str()),
             filter: &wish.filter,
             since: wish.since.map(|since| since.parse().unwrap()),
             state: if wish.whole { Extent::Whole } else { Extent::Changes },
-            place: Place::BeforeTimeline,
+            place: if wish.after { Place::AfterTimeline } else { Place::BeforeTimeline },
             presence: PresenceState::Offline,
             timeout: wish.timeout,
         };

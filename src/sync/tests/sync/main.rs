@@ -6,6 +6,7 @@ mod content;
 mod house;
 mod notifications;
 mod state;
+mod state_always;
 mod tokens;
 mod unread;
 mod unread_always;

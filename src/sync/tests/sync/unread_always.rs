@@ -366,7 +366,10 @@ impl Case {
         };
         let named = json!([{
             "rule_id": "named", "default": false, "enabled": true,
-            "conditions": [{ "kind": "contains_display_name" }],
+            "conditions": [
+                { "kind": "event_match", "key": "type", "pattern": "m.room.message" },
+                { "kind": "contains_display_name" },
+            ],
             "actions": ["notify", { "set_tweak": "highlight" }],
         }]);
         let content = json!({ "global": { "override": named, "room": room } });
