@@ -15,7 +15,6 @@ use store::{Batch, DelayedEvent, EventTransaction, StateKeyNumber, StoreError, U
 use tokio::sync::{Mutex, Notify};
 
 use crate::assembly::Assembly;
-use crate::send::check_transaction_id;
 use crate::{RoomError, Rooms};
 
 /// How many events of one user may wait.
@@ -125,9 +124,6 @@ impl Rooms {
         let limit = protocol::limits::EVENT;
         if content.get().len() > limit {
             return Err(RoomError::TooLarge { field: "content", limit }.into());
-        }
-        if let Some((_, transaction_id)) = delayed.transaction {
-            check_transaction_id(transaction_id)?;
         }
         let room = self.number_of_joined(delayed.sender, room_id).await?;
         let user = self.store().number_user(delayed.sender).await?;

@@ -42,7 +42,6 @@ impl Rooms {
         room_id: &RoomId,
         message: Message<'_>,
     ) -> Result<OwnedEventId, RoomError> {
-        check_transaction_id(message.transaction_id)?;
         let cell = self.cell_of(room_id).await.map_err(not_in_room)?;
         let user = self.store().number_user(message.sender).await?;
         let key = TransactionKey {
@@ -180,18 +179,6 @@ pub(crate) fn transaction_path(kind: &TimelineEventType, redacts: Option<&EventI
         Some(redacts) => format!("{kind}/{redacts}"),
         None => kind.to_string(),
     }
-}
-
-/// Bytes of a transaction's identifier.
-const LONGEST_TRANSACTION_ID: usize = 255;
-
-/// Fails with [`RoomError::InvalidParameter`] for an identifier that is too long to be kept.
-/// Spec: appendices, "Opaque identifiers": at most 255 characters.
-pub(crate) fn check_transaction_id(id: &str) -> Result<(), RoomError> {
-    if id.len() <= LONGEST_TRANSACTION_ID {
-        return Ok(());
-    }
-    Err(RoomError::InvalidParameter("the transaction's identifier is too long".to_owned()))
 }
 
 /// A transaction's identifier that nobody used before, for who has no other reason to name it.
