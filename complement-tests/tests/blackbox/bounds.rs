@@ -69,7 +69,7 @@ async fn names_have_a_longest_one() {
     ] {
         ada.put(&path, &json!({})).await.expect_error(400, "M_INVALID_PARAM");
     }
-    let sent = ada.put(&send_path(&room, "m.room.message", &long(255)), &json!({})).await;
+    let sent = ada.put(&send_path(&room, "m.room.message", &long(1_024)), &json!({})).await;
     sent.expect_ok();
 }
 
