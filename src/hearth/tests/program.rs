@@ -12,10 +12,11 @@ use std::{
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The program in `folder`, with nothing set but where to listen.
+/// The program in `folder`, with nothing set but where to listen, and where an instrumented build counts what ran.
 fn hearth(folder: &Path, port: u16) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hearth"));
     command.current_dir(folder).env_clear();
+    command.envs(std::env::var_os("LLVM_PROFILE_FILE").map(|file| ("LLVM_PROFILE_FILE", file)));
     command.env("HEARTH_LISTENERS", format!("[{{bind=\"127.0.0.1:{port}\"}}]"));
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     command
