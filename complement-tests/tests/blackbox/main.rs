@@ -61,6 +61,7 @@ mod tags;
 mod third_party_networks;
 mod thread_subscriptions;
 mod timestamps;
+mod to_device;
 mod typing;
 mod upgrades;
 mod user_directory;

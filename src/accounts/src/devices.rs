@@ -1,12 +1,15 @@
 //! The devices of a user. Spec: client-server API, "Device Management".
 
 use ruma::{DeviceId, OwnedDeviceId, UserId, api::client::uiaa::AuthData};
-use store::{Batch, DeviceRecord, LastSeen, StoreError, UserNumber};
+use store::{Batch, DeviceRecord, LastSeen, LoggedIn, StoreError, UserNumber};
 
 use crate::{ATTEMPTS, Accounts, InteractiveAuthError, Operation, Session};
 
 /// Bytes of the longest name of a device.
 pub(crate) const MAX_NAME: usize = 512;
+
+/// How many of the messages to a device are removed with it. Nobody ever sees those beyond.
+const MESSAGES_REMOVED: usize = 10_000;
 
 /// The types of account data that are of one device, but for its ID at their end. Spec: MSC3890.
 const NOTIFICATION_SETTINGS: [&str; 2] =
@@ -102,8 +105,8 @@ impl Accounts {
         Err(StoreError::Conflict.into())
     }
 
-    /// Puts the deletion of a device into a batch, with its pushers and the settings of it that clients keep as
-    /// account data.
+    /// Puts the deletion of a device into a batch, with its pushers, the messages that wait for it and the settings of
+    /// it that clients keep as account data.
     /// Spec: MSC3890.
     pub(crate) async fn put_device_deletion(
         &self,
@@ -114,6 +117,8 @@ impl Accounts {
     ) -> Result<(), StoreError> {
         batch.delete_device(user, id, device)?;
         self.put_pusher_deletion(batch, user, id).await?;
+        let device = LoggedIn { user, device_id: id, created_at: device.created_at };
+        self.store().put_to_device_removal(batch, device, MESSAGES_REMOVED).await?;
         for prefix in NOTIFICATION_SETTINGS {
             self.put_account_data_deletion(batch, user, &format!("{prefix}{id}")).await?;
         }

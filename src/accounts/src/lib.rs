@@ -30,6 +30,7 @@ mod session_cache;
 mod sessions;
 mod shared_secret;
 mod tags;
+mod to_device;
 mod usernames;
 
 use std::{sync::Arc, time::Duration};
@@ -65,6 +66,7 @@ pub use secret::Secret;
 pub use sessions::{AuthenticationError, NewSession, Origin, Session};
 pub use shared_secret::{SharedSecretError, SharedSecretForm};
 pub use store::{Restrictions, Role, UserKind};
+pub use to_device::{ToDeviceContents, ToDeviceError};
 pub use usernames::UsernameError;
 
 /// How the server deals with its users.

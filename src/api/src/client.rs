@@ -27,6 +27,7 @@ pub mod sync;
 pub mod tags;
 pub mod third_party;
 pub mod third_party_ids;
+pub mod to_device;
 pub mod typing;
 pub mod user_directory;
 pub(crate) mod versions;

@@ -19,6 +19,8 @@ pub enum Change {
     AccountData(UserNumber),
     /// A user's subscription to a thread changed.
     ThreadSubscription(UserNumber),
+    /// A message came for a device of a user.
+    ToDevice(UserNumber),
     /// A user's sessions changed: something was logged out or deactivated.
     Sessions(UserNumber),
     /// Somebody is to be seen out of rooms.

@@ -50,6 +50,7 @@ mod table;
 mod tasks;
 mod thread_subscriptions;
 mod threads;
+mod to_device;
 mod transactions;
 mod transfer;
 mod unread_tallies;
@@ -90,6 +91,7 @@ pub use tasks::{
 };
 pub use thread_subscriptions::{ChangedSubscription, Subscription, ThreadSubscription};
 pub use threads::{ThreadRemoval, ThreadTally};
+pub use to_device::{LoggedIn, ToDeviceMessage, WaitingMessage};
 pub use transactions::TransactionKey;
 pub use transfer::{TransferError, export, import};
 pub use unread_tallies::{TallyBasis, UnreadEvent, UnreadTally};

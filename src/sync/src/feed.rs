@@ -46,7 +46,9 @@ impl News {
                 self.users.insert(user);
                 self.memberships.insert((room, user));
             }
-            Change::AccountData(user) | Change::ThreadSubscription(user) => {
+            Change::AccountData(user)
+            | Change::ThreadSubscription(user)
+            | Change::ToDevice(user) => {
                 self.users.insert(user);
             }
             Change::Sessions(_) | Change::Departures | Change::Removal => {}

@@ -28,6 +28,8 @@ pub(crate) struct UserChanges {
     pub(crate) account_data: StreamPosition,
     /// Their subscriptions to threads.
     pub(crate) thread_subscriptions: StreamPosition,
+    /// The messages to their devices.
+    pub(crate) to_device: StreamPosition,
 }
 
 /// The last changes of all rooms and users since the process started.
@@ -64,7 +66,12 @@ impl RoomChanges {
 
 impl UserChanges {
     fn at(position: StreamPosition) -> Self {
-        Self { memberships: position, account_data: position, thread_subscriptions: position }
+        Self {
+            memberships: position,
+            account_data: position,
+            thread_subscriptions: position,
+            to_device: position,
+        }
     }
 }
 
@@ -108,6 +115,7 @@ impl Heads {
                 Change::ThreadSubscription(user) => {
                     inner.user(user).thread_subscriptions = position;
                 }
+                Change::ToDevice(user) => inner.user(user).to_device = position,
                 Change::Sessions(_) | Change::Departures | Change::Removal => {}
             }
         }

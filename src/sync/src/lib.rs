@@ -28,6 +28,7 @@ mod state;
 mod stored_filters;
 mod summary;
 mod timeline;
+mod to_device;
 mod token;
 mod unread;
 mod v2;
@@ -44,6 +45,7 @@ use crate::memberships::Memberships;
 use crate::other_state::OtherStates;
 use crate::sliding::Sliding;
 use crate::stored_filters::StoredFilters;
+use crate::to_device::Received;
 use crate::unread::Counter;
 use crate::waiters::Waiters;
 
@@ -56,7 +58,7 @@ pub use sliding::{
     SlidingError, SlidingRequest, SlidingToken, Wanted,
 };
 pub use token::{Epoch, InvalidToken, MemoryPosition, SyncToken};
-pub use v2::{Extent, Place, SyncRequest};
+pub use v2::{DeviceMessages, Extent, Place, SyncRequest};
 
 /// Tells readers what is new. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -74,6 +76,7 @@ struct Inner {
     unread: Counter,
     filters: StoredFilters,
     sliding: Sliding,
+    received: Received,
 }
 
 /// Why a reader was not told what is new.
@@ -114,6 +117,7 @@ impl Sync {
             unread: Counter::new(),
             filters: StoredFilters::new(),
             sliding: Sliding::new(),
+            received: Received::new(),
         }))
     }
 

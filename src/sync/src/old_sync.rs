@@ -13,11 +13,11 @@ use ruma::serde::Raw;
 use ruma::{DeviceId, OwnedRoomId, RoomId, UInt, UserId};
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
-use store::{Direction, Membership, Publication};
+use store::{Direction, Membership, Publication, StreamPosition};
 use tokio::time::Instant;
 
 use crate::token::MemoryPosition;
-use crate::{Extent, Place, Sync, SyncError, SyncRequest, SyncToken};
+use crate::{DeviceMessages, Extent, Place, Sync, SyncError, SyncRequest, SyncToken};
 
 /// How many events of one room are told at once.
 const MOST_EVENTS: u32 = 1_000;
@@ -86,7 +86,9 @@ impl Sync {
             typing: rooms.typing().position(),
             presence: rooms.presence().position(),
         };
-        SyncToken { position: rooms.store().position(), epoch: self.0.epoch, memory }
+        // Messages to devices are not told here: they wait for `/sync`.
+        let (position, to_device) = (rooms.store().position(), StreamPosition::START);
+        SyncToken { position, epoch: self.0.epoch, memory, to_device }
     }
 
     /// The events after `from` in a reader's rooms, as soon as there are any, or none when the timeout is over.
@@ -322,6 +324,7 @@ fn request<'a>(
         since: None,
         state: Extent::Changes,
         place: Place::AfterTimeline,
+        device_messages: DeviceMessages::Kept,
         presence: PresenceState::Online,
         timeout: Duration::ZERO,
     }

@@ -23,8 +23,9 @@ use crate::heads::RoomChanges;
 use crate::judge::Rules;
 use crate::memberships::UserRooms;
 use crate::timeline::{Pass, Patience, Placed};
+use crate::to_device::MOST_MESSAGES;
 use crate::token::MemoryPosition;
-use crate::v2::{Extent, SyncRequest};
+use crate::v2::{DeviceMessages, Extent, SyncRequest};
 use crate::{Sync, SyncError, SyncToken, ephemeral};
 
 /// How often a snapshot is taken again because the reader's memberships changed meanwhile.
@@ -92,12 +93,29 @@ impl<'a> Reader<'a> {
         if let Some((_, since)) = reader.lazy_members().zip(since) {
             sync.0.sent_members.of(user, request.device_id).come_back(since);
         }
-        let next = SyncToken { position: until, epoch: sync.0.epoch, memory };
-        let mut response = Response::new(next.to_string());
+        let mut next = SyncToken { position: until, epoch: sync.0.epoch, memory, to_device: until };
+        let mut response = Response::new(String::new());
+        next.to_device = reader.add_device_messages(&mut response).await?;
+        response.next_batch = next.to_string();
         reader.add_account_data(&mut response).await?;
         reader.add_rooms(&rooms, &mut response).await?;
         reader.add_presence(&rooms, &mut response).await?;
         Ok((response, rooms))
+    }
+
+    /// Adds the messages to the reader's device; returns up to where the reader has them then.
+    async fn add_device_messages(
+        &self,
+        response: &mut Response,
+    ) -> Result<StreamPosition, SyncError> {
+        let since = self.request.since.map_or(StreamPosition::START, |since| since.to_device);
+        if self.request.device_messages == DeviceMessages::Kept {
+            return Ok(since);
+        }
+        let device = (self.user, self.request.device_id);
+        let messages = self.sync.messages_to(device, since, self.until, MOST_MESSAGES).await?;
+        response.to_device.events = messages.events;
+        Ok(messages.next)
     }
 
     /// Whether a position is new to the reader.

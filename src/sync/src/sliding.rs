@@ -41,7 +41,7 @@ use crate::memberships::UserRooms;
 use crate::reader::{Reader, snapshot};
 use crate::timeline::Patience;
 use crate::token::MemoryPosition;
-use crate::v2::{Extent, Place, SyncRequest};
+use crate::v2::{DeviceMessages, Extent, Place, SyncRequest};
 use crate::{Sync, SyncError, SyncToken};
 
 pub use self::answer::{Hero, ListAnswer, RoomAnswer, SlidingAnswer};
@@ -249,8 +249,12 @@ impl<'a> Look<'a> {
     async fn answer(&self, rooms: &UserRooms) -> Result<(SlidingAnswer, Changes), SyncError> {
         let relevance = self.relevance(rooms).await?;
         let mut changes = Changes::default();
-        let sync =
-            SyncToken { position: self.until, epoch: self.sync.0.epoch, memory: self.memory };
+        let sync = SyncToken {
+            position: self.until,
+            epoch: self.sync.0.epoch,
+            memory: self.memory,
+            to_device: self.until,
+        };
         let next = SlidingToken { sync, state: StateNumber::NOTHING };
         let lists = relevance.counts.iter();
         let lists = lists.map(|(name, count)| (name.clone(), ListAnswer { count: *count }));
@@ -296,6 +300,7 @@ impl<'a> Look<'a> {
                 since: None,
                 state: Extent::Changes,
                 place: Place::AfterTimeline,
+                device_messages: DeviceMessages::Kept,
                 presence: self.request.presence,
                 timeout: Duration::ZERO,
             },
@@ -319,4 +324,5 @@ fn is_empty(answer: &SlidingAnswer) -> bool {
         && extensions.receipts.is_empty()
         && extensions.typing.is_empty()
         && extensions.thread_subscriptions.is_empty()
+        && extensions.to_device.as_ref().is_none_or(|messages| messages.events.is_empty())
 }

@@ -23,6 +23,15 @@ pub enum Extent {
     Whole,
 }
 
+/// Whether messages to the reader's device are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceMessages {
+    /// They are, and those told before the token are forgotten.
+    Told,
+    /// They wait for another request.
+    Kept,
+}
+
 pub use crate::state::Place;
 
 /// A request for what is new.
@@ -40,6 +49,8 @@ pub struct SyncRequest<'a> {
     pub state: Extent,
     /// Where in the rooms' state they want it.
     pub place: Place,
+    /// Whether they want the messages to their device.
+    pub device_messages: DeviceMessages,
     /// How present asking makes them.
     pub presence: PresenceState,
     /// How long to wait for something new.

@@ -9,7 +9,7 @@ use accounts::check_filter;
 use ruma::api::client::filter::FilterDefinition;
 use ruma::api::client::sync::sync_events::v3::Filter;
 use ruma::api::error::ErrorKind;
-use sync::{Extent, Place, Sync, SyncRequest};
+use sync::{DeviceMessages, Extent, Place, Sync, SyncRequest};
 
 use self::answer::{SyncAnswer, SyncQuestion};
 use crate::{EdgeBuilder, Endpoints, MatrixError, Requester, Settings, Shutdown};
@@ -43,6 +43,7 @@ async fn answer(
         state: if request.full_state { Extent::Whole } else { Extent::Changes },
         presence: super::presence::state(&request.set_presence)?,
         place: if request.use_state_after { Place::AfterTimeline } else { Place::BeforeTimeline },
+        device_messages: DeviceMessages::Told,
         timeout: request.timeout.unwrap_or(Duration::ZERO),
     };
     tokio::select! {

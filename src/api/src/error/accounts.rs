@@ -7,6 +7,7 @@ use accounts::{
     FilterError, InteractiveAuthError, LoginError, LoginTokenError, ModerationError,
     NewDeviceError, OpenIdError, PasswordChangeError, PasswordError, ProfileError, PushRuleError,
     PusherError, RefreshError, RegistrationError, RegistrationTokenError, SharedSecretError,
+    ToDeviceError,
 };
 use http::StatusCode;
 use protocol::push::PutRuleError;
@@ -260,6 +261,18 @@ impl From<PushRuleError> for MatrixError {
             PushRuleError::Json(_) | PushRuleError::Store(_) => return Self::internal(&error),
         };
         Self::new(status, kind, error.to_string())
+    }
+}
+
+impl From<ToDeviceError> for MatrixError {
+    fn from(error: ToDeviceError) -> Self {
+        match error {
+            ToDeviceError::NoObject => Self::bad_request(ErrorKind::BadJson, error.to_string()),
+            ToDeviceError::TooLarge => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge, error.to_string())
+            }
+            ToDeviceError::Store(_) => Self::internal(&error),
+        }
     }
 }
 

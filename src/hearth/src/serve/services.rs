@@ -88,6 +88,7 @@ impl Services {
             .with(client::server_administration::endpoints(self.accounts.clone()))
             .with(client::sessions::endpoints(self.accounts.clone()))
             .with(client::tags::endpoints(self.accounts.clone()))
+            .with(client::to_device::endpoints(self.accounts.clone()))
             .with(client::third_party::endpoints())
             .with(client::third_party_ids::endpoints())
             .with(client::user_directory::endpoints(self.rooms.clone()))

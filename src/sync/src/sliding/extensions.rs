@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use rooms::tokens::PaginationToken;
-use ruma::api::client::sync::sync_events::v5::request::ExtensionRoomConfig;
+use ruma::api::client::sync::sync_events::v5::request::{self, ExtensionRoomConfig};
 use ruma::api::client::sync::sync_events::v5::response::ToDevice;
 use ruma::api::client::threads::get_thread_subscriptions_changes::unstable::{
     ThreadSubscription, ThreadUnsubscription,
@@ -20,6 +20,7 @@ use super::Look;
 use super::answer::SlidingAnswer;
 use super::connections::{Changes, RoomAccountData, SentRoom};
 use super::lists::{Relevance, Relevant};
+use crate::to_device::MOST_MESSAGES;
 use crate::{SyncError, ephemeral};
 
 /// How many subscriptions to threads a client is told of that names no limit.
@@ -56,10 +57,7 @@ impl Look<'_> {
     ) -> Result<(), SyncError> {
         let wanted = &self.request.wanted.extensions;
         if wanted.to_device.enabled == Some(true) {
-            // There are no messages to devices yet. What comes later comes after this position.
-            let mut messages = ToDevice::default();
-            messages.next_batch = self.until.to_string();
-            answer.extensions.to_device = Some(messages);
+            answer.extensions.to_device = Some(self.device_messages(&wanted.to_device).await?);
         }
         if wanted.account_data.enabled == Some(true) {
             let (lists, rooms) = (&wanted.account_data.lists, &wanted.account_data.rooms);
@@ -80,6 +78,19 @@ impl Look<'_> {
             self.add_thread_subscriptions(answer, changes).await?;
         }
         Ok(())
+    }
+
+    /// The messages to the client's device, which counts them by a token of their own.
+    async fn device_messages(&self, wanted: &request::ToDevice) -> Result<ToDevice, SyncError> {
+        let since = wanted.since.as_deref().and_then(|since| since.parse().ok());
+        let since = since.map_or(StreamPosition::START, StreamPosition);
+        let limit = wanted.limit.and_then(|limit| usize::try_from(limit).ok());
+        let limit = limit.unwrap_or(MOST_MESSAGES).clamp(1, MOST_MESSAGES);
+        let device = (self.user, self.request.device_id);
+        let found = self.sync.messages_to(device, since, self.until, limit).await?;
+        let mut messages = ToDevice::default();
+        (messages.events, messages.next_batch) = (found.events, found.next.to_string());
+        Ok(messages)
     }
 
     /// The rooms for which an extension is wanted.

@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn a_token_is_read_as_it_was_written_and_is_a_place_in_timelines() {
         let (position, memory) = (StreamPosition(12), MemoryPosition::default());
-        let sync = SyncToken { position, epoch: Epoch(7), memory };
+        let sync = SyncToken { position, epoch: Epoch(7), memory, to_device: position };
         let token = SlidingToken { sync, state: StateNumber(u64::MAX) };
         assert_eq!(token.to_string().parse(), Ok(token));
         assert_eq!(token.to_string().parse(), Ok(PaginationToken::from(sync)));

@@ -15,7 +15,7 @@ use ruma::{
 use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value, json};
 use store::Store;
-use sync::{Epoch, Extent, Place, Sync, SyncError, SyncRequest};
+use sync::{DeviceMessages, Epoch, Extent, Place, Sync, SyncError, SyncRequest};
 
 pub(crate) fn ada() -> &'static UserId {
     user_id!("@ada:hearth.test")
@@ -180,6 +180,7 @@ impl House {
             since: wish.since.map(|since| since.parse().unwrap()),
             state: if wish.whole { Extent::Whole } else { Extent::Changes },
             place: if wish.after { Place::AfterTimeline } else { Place::BeforeTimeline },
+            device_messages: DeviceMessages::Told,
             presence: PresenceState::Offline,
             timeout: wish.timeout,
         };
