@@ -409,6 +409,33 @@ async fn a_room_that_is_not_ones_own_cannot_be_subscribed_to() {
     assert!(room_ids(&answer).is_empty(), "{answer}");
 }
 
+/// MSC3885: messages are counted by a token of their own, and forgotten once it is sent back.
+#[tokio::test]
+async fn messages_to_the_device_come_until_their_token_is_sent_back() {
+    let (ada, bo, _) = kitchen().await;
+    for cup in [1, 2, 3] {
+        let path = format!("/_matrix/client/v3/sendToDevice/com.example.tea/{cup}");
+        let messages = json!({ &bo.user_id: { &bo.device_id: { "cup": cup } } });
+        ada.put(&path, &json!({ "messages": messages })).await.expect_ok();
+    }
+    let mut extension = json!({ "enabled": true, "limit": 2 });
+    let mut turns = Vec::new();
+    for _ in 0..4 {
+        let body = json!({ "extensions": { "to_device": extension } });
+        let answer = ask(&bo, None, 0, &body).await.expect_ok();
+        let told = &answer["extensions"]["to_device"];
+        let events = told["events"].as_array().map(Vec::as_slice).unwrap_or_default();
+        turns.push(events.iter().map(|event| event["content"]["cup"].clone()).collect::<Vec<_>>());
+        // The first turn is asked for twice, as when its answer was lost.
+        if turns.len() > 1 {
+            extension["since"] = told["next_batch"].clone();
+        }
+    }
+    assert_eq!(json!(turns), json!([[1, 2], [1, 2], [3], []]));
+    let left = bo.sync().await;
+    assert_eq!(left["to_device"]["events"].as_array().map_or(0, Vec::len), 0, "{left}");
+}
+
 #[tokio::test]
 async fn extensions_tell_what_is_not_in_timelines() {
     let (ada, bo, room) = kitchen().await;
