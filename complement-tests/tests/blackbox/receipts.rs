@@ -11,6 +11,13 @@ async fn kitchen() -> (Client, Client, String) {
     (ada, bo, room)
 }
 
+/// Has threads count to which a user did not subscribe: a rule of MSC4306, which Synapse may have on, says that they do not.
+async fn count_all_threads(user: &Client) {
+    let rule = "global/postcontent/.io.element.msc4306.rule.unsubscribed_thread";
+    let path = format!("/_matrix/client/v3/pushrules/{rule}/enabled");
+    user.put(&path, &json!({ "enabled": false })).await.expect_ok();
+}
+
 fn path(room: &str, kind: &str, event: &str) -> String {
     room_path(room, &format!("receipt/{kind}/{}", encoded(event)))
 }
@@ -211,6 +218,7 @@ async fn ones_own_messages_do_not_count() {
 #[tokio::test]
 async fn counts_of_threads_are_given_apart_when_asked() {
     let (ada, bo, room) = kitchen().await;
+    count_all_threads(&bo).await;
     let opener = ada.say(&room, "tea?").await;
     let content = json!({
         "msgtype": "m.text", "body": "anyone",
@@ -413,6 +421,7 @@ async fn read_markers_of_another_room_or_from_outside_are_refused() {
 #[tokio::test]
 async fn a_threaded_receipt_clears_its_thread_and_an_unthreaded_one_all() {
     let (ada, bo, room) = kitchen().await;
+    count_all_threads(&bo).await;
     let opener = ada.say(&room, "tea?").await;
     let content = json!({
         "msgtype": "m.text", "body": "anyone",
