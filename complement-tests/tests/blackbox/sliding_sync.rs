@@ -437,6 +437,30 @@ async fn messages_to_the_device_come_until_their_token_is_sent_back() {
 }
 
 #[tokio::test]
+async fn who_claims_to_have_future_messages_is_told_of_them_and_they_are_forgotten() {
+    let (ada, bo, _) = kitchen().await;
+    if Homeserver::chosen() == Homeserver::Synapse {
+        // Its tokens of this extension are not numbers.
+        return;
+    }
+    let extension = |since: &Value| json!({ "extensions": { "to_device": { "enabled": true, "since": since } } });
+    let future = json!(u64::MAX.to_string());
+    let answer = ask(&bo, None, 0, &extension(&future)).await.expect_ok();
+    let next = answer["extensions"]["to_device"]["next_batch"].clone();
+    let messages = json!({ &bo.user_id: { &bo.device_id: { "cup": 1 } } });
+    let path = "/_matrix/client/v3/sendToDevice/com.example.tea/future";
+    ada.put(path, &json!({ "messages": messages })).await.expect_ok();
+
+    let answer = ask(&bo, None, 0, &extension(&next)).await.expect_ok();
+    let told = &answer["extensions"]["to_device"];
+    assert_eq!(told["events"][0]["content"]["cup"], 1, "{answer}");
+    ask(&bo, None, 0, &extension(&told["next_batch"])).await.expect_ok();
+
+    let left = bo.sync().await;
+    assert_eq!(left["to_device"]["events"].as_array().map_or(0, Vec::len), 0, "{left}");
+}
+
+#[tokio::test]
 async fn extensions_tell_what_is_not_in_timelines() {
     let (ada, bo, room) = kitchen().await;
     let message = ada.say(&room, "tea").await;

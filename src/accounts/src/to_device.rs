@@ -11,6 +11,9 @@ use crate::{ATTEMPTS, Accounts, Session};
 /// How many bytes one request may have written, all its messages to all devices together.
 const MOST_BYTES: usize = 16 * 1024 * 1024;
 
+/// How many bytes a message takes besides its content, so that many empty ones are not free.
+const ENVELOPE: usize = 256;
+
 /// What is sent to whom: contents by device and user.
 pub type ToDeviceContents = BTreeMap<OwnedUserId, BTreeMap<DeviceIdOrAllDevices, Box<RawValue>>>;
 
@@ -86,7 +89,7 @@ impl Accounts {
             let Some(user) = self.store().user_number(user_id).await? else { continue };
             for (device_id, device) in self.store().devices(user).await? {
                 let Some(content) = content_for(contents, &device_id) else { continue };
-                bytes += content.get().len();
+                bytes += content.get().len() + ENVELOPE;
                 if bytes > MOST_BYTES {
                     return Err(ToDeviceError::TooLarge);
                 }
