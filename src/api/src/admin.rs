@@ -50,3 +50,8 @@ pub fn endpoints(
         .with(reports::endpoints(Endpoints::new(rooms)))
         .with(server_notices::endpoints(notices))
 }
+
+/// The direction of lists where none is named.
+fn forward() -> ruma::api::Direction {
+    ruma::api::Direction::Forward
+}

@@ -60,17 +60,13 @@ endpoint!(make_room_admin: POST "/_synapse/admin/v1/rooms/{room}/make_room_admin
 struct Query {
     from: Option<UInt>,
     limit: Option<UInt>,
-    #[serde(default = "forward")]
+    #[serde(default = "crate::admin::forward")]
     dir: Direction,
     #[serde(default)]
     order_by: Order,
     search_term: Option<String>,
     empty_rooms: Option<bool>,
     public_rooms: Option<bool>,
-}
-
-fn forward() -> Direction {
-    Direction::Forward
 }
 
 /// Synapse's names of orders.

@@ -23,7 +23,7 @@ endpoint!(users_v3: GET "/_synapse/admin/v3/users" {
 struct Query {
     from: Option<UInt>,
     limit: Option<UInt>,
-    #[serde(default = "forward")]
+    #[serde(default = "crate::admin::forward")]
     dir: Direction,
     #[serde(default)]
     order_by: Order,
@@ -33,10 +33,6 @@ struct Query {
     deactivated: Option<bool>,
     guests: Option<bool>,
     locked: Option<bool>,
-}
-
-fn forward() -> Direction {
-    Direction::Forward
 }
 
 /// Synapse's names of the orders that are cheap enough.
