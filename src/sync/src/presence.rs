@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rooms::presence::{Change, PresenceState, Seen, Status, share_a_room};
+use rooms::presence::{Change, PresencePosition, PresenceState, Seen, Status, share_a_room};
 use ruma::UserId;
 use ruma::api::client::sync::sync_events::v3::Response;
 use ruma::events::presence::PresenceEvent;
@@ -123,8 +123,10 @@ impl Reader<'_> {
         rooms: &UserRooms,
         new_rooms: &HashSet<RoomNumber>,
     ) -> Result<Vec<Change>, SyncError> {
-        let (presence, until) = (self.sync.0.rooms.presence(), self.memory.presence);
+        let presence = self.sync.0.rooms.presence();
         let since = self.seen_in_memory().map(|seen| seen.presence);
+        // Who changes meanwhile is told of next time. A first answer leaves nobody out for that: better twice.
+        let until = since.map_or(PresencePosition(u64::MAX), |_| self.memory.presence);
         if since.is_some() && new_rooms.is_empty() {
             return Ok(presence.changes(since, until));
         }
