@@ -16,6 +16,25 @@ async fn versions_name_the_specification_without_authentication() {
     }
 }
 
+/// No sentence decides: clients ask for these by their names, some of them whatever the versions say.
+#[tokio::test]
+async fn what_clients_ask_for_by_name_is_there() {
+    let answer = Server::start().await.stranger().get("/_matrix/client/versions").await.expect_ok();
+    for feature in [
+        "org.matrix.msc2285.stable",
+        "org.matrix.msc3440.stable",
+        "org.matrix.msc3771",
+        "org.matrix.msc3827.stable",
+        "org.matrix.msc3981",
+        "org.matrix.msc4380.stable",
+        "org.matrix.simplified_msc3575",
+        "uk.half-shot.msc2666.query_mutual_rooms.stable",
+        "uk.tcpip.msc4133.stable",
+    ] {
+        assert_eq!(answer["unstable_features"][feature], true, "{feature} in {answer}");
+    }
+}
+
 #[tokio::test]
 async fn versions_are_answered_to_a_user_as_well() {
     let ada = Server::start().await.register("ada").await;

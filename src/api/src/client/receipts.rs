@@ -17,7 +17,9 @@ use crate::{EdgeBuilder, Endpoints, MatrixError, Requester};
 
 /// The endpoints of receipts and of the read marker.
 pub fn endpoints(all: EdgeBuilder, rooms: &Rooms) -> EdgeBuilder {
-    all.with(Endpoints::new(rooms.clone()).at(move_receipt).at(move_markers))
+    let endpoints = Endpoints::new(rooms.clone()).at(move_receipt).at(move_markers);
+    // Clients send private and threaded receipts where they see these or v1.4.
+    all.with(endpoints.feature("org.matrix.msc2285.stable").feature("org.matrix.msc3771"))
 }
 
 /// ruma's request calls a `thread_id` that is no text bad JSON; the specification calls it an invalid parameter.

@@ -10,7 +10,8 @@ const DEFAULT_LIMIT: usize = 20;
 const MAX_LIMIT: usize = 100;
 
 pub(super) fn endpoints(endpoints: Endpoints<Rooms>) -> Endpoints<Rooms> {
-    endpoints.at(threads)
+    // Clients let the server gather threads where they see this or v1.3.
+    endpoints.at(threads).feature("org.matrix.msc3440.stable")
 }
 
 async fn threads(
