@@ -1,1 +1,5 @@
-//! Placeholder.
+//! The way to other servers.
+//!
+//! So far to those that are no homeservers: identity servers, and providers of single sign-on.
+
+pub mod outgoing;

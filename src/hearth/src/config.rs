@@ -6,6 +6,8 @@ mod secret;
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use api::{Network, Rates, Resource};
+use federation::outgoing::Policy;
+use ipnet::IpNet;
 use protocol::push::LegacyMentions;
 use ruma::{OwnedServerName, OwnedUserId, RoomVersionId, server_name};
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,7 @@ pub(crate) struct Config {
     pub(crate) push: Push,
     pub(crate) server_notices: ServerNotices,
     pub(crate) user_directory: UserDirectory,
+    pub(crate) outgoing: Outgoing,
     pub(crate) limits: Limits,
 }
 
@@ -225,6 +228,19 @@ pub(crate) struct UserDirectory {
     pub(crate) search_all_users: bool,
 }
 
+/// Requests to servers that are no homeservers: identity servers, providers of single sign-on.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Outgoing {
+    /// Networks that are connected to though they are not public.
+    pub(crate) allowed_private_networks: Vec<IpNet>,
+    /// Files of certificates that are trusted beside those of the operating system.
+    pub(crate) trusted_certificates: Vec<PathBuf>,
+    /// The longest time until an answer is there.
+    #[serde(with = "seconds")]
+    pub(crate) timeout_seconds: Duration,
+}
+
 /// Bounds that keep one caller from taking everything.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -321,6 +337,16 @@ impl Default for ServerNotices {
     }
 }
 
+impl Default for Outgoing {
+    fn default() -> Self {
+        Self {
+            allowed_private_networks: Vec::new(),
+            trusted_certificates: Vec::new(),
+            timeout_seconds: Duration::from_secs(10),
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -361,6 +387,20 @@ impl From<&Rooms> for rooms::Settings {
 impl From<&Push> for LegacyMentions {
     fn from(push: &Push) -> Self {
         if push.legacy_mentions { Self::Found } else { Self::Ignored }
+    }
+}
+
+/// The most bytes that are read of another server's answer.
+const LARGEST_ANSWER: usize = 1024 * 1024;
+
+impl From<&Outgoing> for Policy {
+    fn from(outgoing: &Outgoing) -> Self {
+        Self {
+            allowed_private_networks: outgoing.allowed_private_networks.clone(),
+            trusted_certificates: outgoing.trusted_certificates.clone(),
+            timeout: outgoing.timeout_seconds,
+            largest_answer: LARGEST_ANSWER,
+        }
     }
 }
 
