@@ -18,6 +18,7 @@ mod directory;
 mod durability;
 mod filters;
 mod guests;
+mod heroes;
 mod ignored_users;
 mod invites;
 mod lazy_members;

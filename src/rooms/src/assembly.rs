@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use store::{
     Batch, Change, DirectoryPlace, EventKind, EventNumber, EventRecord, EventTransaction,
     Extremity, Forgotten, Membership, MembershipChange, Publication, RedactedEvent, RoomHead,
-    RoomNumber, Slot, SpaceLink, StateRoot,
+    RoomNumber, Slot, SpaceLink, StateRoot, StatedMembership,
 };
 
 use crate::{RoomError, Rooms, StoredEvent, membership, references, summary};
@@ -371,11 +371,12 @@ impl<'a> Assembly<'a> {
         let after = membership::of(&event.pdu).ok_or_else(malformed)?;
         let kind = StateEventType::RoomMember;
         let before = self.rooms.state_at(self.room, self.head.state, &kind, state_key).await?;
-        let before = before.and_then(|event| membership::of(&event.pdu));
-        if before == Some(after) {
-            return Ok(());
-        }
-        let is_gone = matches!(after, Membership::Leave | Membership::Ban);
+        let before = before.and_then(|event| {
+            let membership = membership::of(&event.pdu)?;
+            Some(StatedMembership { event: event.number, membership })
+        });
+        let after = StatedMembership { event: event.number, membership: after };
+        let is_gone = matches!(after.membership, Membership::Leave | Membership::Ban);
         let is_ours = user.server_name() == self.rooms.server_name();
         let forgotten =
             if is_gone && is_ours && self.rooms.settings().after_leaving == Forgotten::Yes {
@@ -385,7 +386,8 @@ impl<'a> Assembly<'a> {
             };
         let user = self.rooms.store().number_user(&user).await?;
         let change = MembershipChange { before, after, forgotten };
-        self.batch.set_membership(user, self.room, change, event.number, slot)?;
+        self.batch.set_membership(user, self.room, change, slot)?;
+        let (before, after) = (before.map(|before| before.membership), after.membership);
         for (membership, count) in [
             (Membership::Join, &mut self.head.joined),
             (Membership::Invite, &mut self.head.invited),

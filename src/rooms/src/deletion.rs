@@ -99,7 +99,7 @@ impl Rooms {
                 last = Some(*member);
                 let mut deletion = deletion(&task.record)?;
                 for member in members {
-                    let Some(user) = self.store().user_id(member).await? else { continue };
+                    let Some(user) = self.store().user_id(member.user).await? else { continue };
                     if user.server_name() == self.server_name() {
                         self.put_out(&mut deletion, room_id, user).await?;
                     }

@@ -117,9 +117,9 @@ impl Rooms {
             after = Some(*last);
             let mut guests = Vec::new();
             for member in members {
-                let record = self.store().user(member).await?;
+                let record = self.store().user(member.user).await?;
                 if record.is_some_and(|record| record.kind == UserKind::Guest)
-                    && let Some(user_id) = self.store().user_id(member).await?
+                    && let Some(user_id) = self.store().user_id(member.user).await?
                 {
                     guests.push((room_id.clone(), user_id));
                 }

@@ -6,7 +6,9 @@ use protocol::redaction;
 use ruma::events::StateEventType;
 use ruma::{OwnedRoomId, RoomId, RoomVersionId};
 use serde_json::{Map, Value};
-use store::{Forgotten, Membership, Publication, RoomHead, RoomNumber, StateRoot, UserNumber};
+use store::{
+    Forgotten, Membership, Publication, RoomHead, RoomMember, RoomNumber, StateRoot, UserNumber,
+};
 
 pub use self::list::{RoomFilter, RoomOrder};
 use crate::{RoomError, Rooms};
@@ -200,12 +202,12 @@ impl Rooms {
         &self,
         room: RoomNumber,
         membership: Membership,
-        last: &mut Option<UserNumber>,
+        last: &mut Option<RoomMember>,
     ) -> Result<Option<Vec<UserNumber>>, RoomError> {
         let members = self.store().room_members(room, membership, *last, PAGE).await?;
         let Some(member) = members.last() else { return Ok(None) };
         *last = Some(*member);
-        Ok(Some(members))
+        Ok(Some(members.into_iter().map(|member| member.user).collect()))
     }
 }
 

@@ -44,7 +44,7 @@ impl Rooms {
         Ok(all)
     }
 
-    /// All users who are joined to a room, in order of first sight. Fails with [`RoomError::UnknownRoom`].
+    /// All users who are joined to a room, in the order in which they last stated that. Fails with [`RoomError::UnknownRoom`].
     pub async fn joined_members(&self, room_id: &RoomId) -> Result<Vec<OwnedUserId>, RoomError> {
         let room = self.number_of(room_id).await?;
         let mut all = Vec::new();
@@ -54,7 +54,7 @@ impl Rooms {
             let Some(member) = members.last() else { return Ok(all) };
             last = Some(*member);
             for member in &members {
-                all.extend(self.store().user_id(*member).await?);
+                all.extend(self.store().user_id(member.user).await?);
             }
         }
     }

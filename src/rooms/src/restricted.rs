@@ -83,7 +83,7 @@ impl Rooms {
         }
         let members = self.store().room_members(room, Membership::Join, None, MAX_ASKED).await?;
         for member in members {
-            let Some(member) = self.store().user_id(member).await? else { continue };
+            let Some(member) = self.store().user_id(member.user).await? else { continue };
             if member.server_name() == self.server_name() && levels.can_invite(&member) {
                 return Ok(Some(member));
             }

@@ -81,7 +81,7 @@ impl Rooms {
             let Some(member) = members.last() else { return Ok(strongest) };
             last = Some(*member);
             for member in members {
-                let Some(member) = self.store().user_id(member).await? else { continue };
+                let Some(member) = self.store().user_id(member.user).await? else { continue };
                 if member.server_name() == self.server_name()
                     && levels.can_send_state(&member, &StateEventType::RoomPowerLevels)
                     && strongest.as_ref().is_none_or(|best| levels.of(best) < levels.of(&member))

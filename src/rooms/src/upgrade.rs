@@ -206,7 +206,7 @@ impl Rooms {
         let mut drafts = Vec::new();
         let banned = self.store().room_members(old.room, Membership::Ban, None, MAX_BANS).await?;
         for banned in banned {
-            let Some(banned) = self.store().user_id(banned).await? else { continue };
+            let Some(banned) = self.store().user_id(banned.user).await? else { continue };
             let kind = StateEventType::RoomMember;
             let ban = self.state_at(old.room, old.head.state, &kind, banned.as_str()).await?;
             let Some(ban) = ban else { continue };

@@ -69,7 +69,9 @@ pub use error::{EngineError, StoreError};
 pub use event_times::Moment;
 pub use events::{EventIndex, EventKind, EventRecord, EventTransaction, TimelineEntry};
 pub use folder::{EngineKind, EngineOptions, engine_in, open, open_engine};
-pub use memberships::{Forgotten, Membership, MembershipChange, RoomMembership};
+pub use memberships::{
+    Forgotten, Membership, MembershipChange, RoomMember, RoomMembership, StatedMembership,
+};
 pub use number::{EventNumber, RoomNumber, StateKeyNumber, UserNumber};
 pub use position::{StreamPosition, TimelinePosition};
 pub use profile_propagations::{MemberField, PendingPropagation, PropagateTo, Propagation};

@@ -3,9 +3,10 @@
 //! | table | key | value |
 //! | --- | --- | --- |
 //! | `user_room` | user number, room number | membership, stream position |
-//! | `room_member` | room number, membership, user number | nothing |
+//! | `room_member` | room number, membership, number of the membership event | user number |
 //!
-//! Both follow from the rooms' current state and are written with it.
+//! Both follow from the rooms' current state and are written with it. A room's writer numbers events in the order in which
+//! it makes them, so members of one kind stand in the order in which they last stated their membership.
 
 use ruma::events::room::member::MembershipState;
 use serde::{Deserialize, Serialize};
@@ -92,14 +93,32 @@ pub struct RoomMembership {
     pub forgotten: Forgotten,
 }
 
-/// How a user's membership in a room changes.
+/// One of those who have to do with a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoomMember {
+    /// Who.
+    pub user: UserNumber,
+    /// Their membership event in the room's state.
+    pub event: EventNumber,
+}
+
+/// What a membership event in a room's state says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatedMembership {
+    /// The event.
+    pub event: EventNumber,
+    /// What it says.
+    pub membership: Membership,
+}
+
+/// How a user's membership event in a room's state changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MembershipChange {
-    /// What it was in the room's state.
-    pub before: Option<Membership>,
+    /// What it was.
+    pub before: Option<StatedMembership>,
     /// What it becomes.
-    pub after: Membership,
-    /// Whether the user wants to see the room no more.
+    pub after: StatedMembership,
+    /// Whether the user wants to see the room no more, where the membership is another than before.
     pub forgotten: Forgotten,
 }
 
@@ -130,6 +149,10 @@ fn room_member_prefix(room: RoomNumber, membership: Membership) -> Key {
     Key::new().room(room).raw(&[membership.byte()])
 }
 
+pub(crate) fn room_member_key(room: RoomNumber, stated: StatedMembership) -> Vec<u8> {
+    room_member_prefix(room, stated.membership).event(stated.event).into_bytes()
+}
+
 fn read_membership(key: &[u8], value: &[u8]) -> Result<RoomMembership, StoreError> {
     let damaged =
         || StoreError::Undecodable { table: USER_ROOM.name(), reason: "too short".to_owned() };
@@ -139,6 +162,14 @@ fn read_membership(key: &[u8], value: &[u8]) -> Result<RoomMembership, StoreErro
     let Record { membership, event, forgotten } = decode(USER_ROOM, record)?;
     let since = StreamPosition(u64::from_be_bytes(*since));
     Ok(RoomMembership { room: RoomNumber(room), membership, event, since, forgotten })
+}
+
+fn read_member(key: &[u8], value: &[u8]) -> Result<RoomMember, StoreError> {
+    let damaged =
+        || StoreError::Undecodable { table: ROOM_MEMBER.name(), reason: "too short".to_owned() };
+    let event = key.last_chunk::<8>().ok_or_else(damaged)?;
+    let event = EventNumber(u64::from_be_bytes(*event));
+    Ok(RoomMember { user: decode(ROOM_MEMBER, value)?, event })
 }
 
 impl Store {
@@ -184,48 +215,49 @@ impl Store {
         page.iter().map(|(key, value)| read_membership(key, value)).collect()
     }
 
-    /// At most `limit` users with a membership in a room after `after`, in order of user number.
+    /// At most `limit` users with a membership in a room after `after`, in the order in which they last stated it: who
+    /// changes their name moves to the end.
     pub async fn room_members(
         &self,
         room: RoomNumber,
         membership: Membership,
-        after: Option<UserNumber>,
+        after: Option<RoomMember>,
         limit: usize,
-    ) -> Result<Vec<UserNumber>, StoreError> {
-        let prefix = room_member_prefix(room, membership);
-        let mut range = KeyRange::prefix(prefix.clone().into_bytes());
-        if let Some(after) = after {
-            range.start = std::ops::Bound::Excluded(prefix.user(after).into_bytes());
+    ) -> Result<Vec<RoomMember>, StoreError> {
+        let mut range = KeyRange::prefix(room_member_prefix(room, membership).into_bytes());
+        if let Some(RoomMember { event, .. }) = after {
+            let last = room_member_key(room, StatedMembership { event, membership });
+            range.start = std::ops::Bound::Excluded(last);
         }
         let entries = self.scan(ROOM_MEMBER, range, Direction::Ascending, limit).await?;
-        Ok(entries
-            .iter()
-            .filter_map(|(key, _)| key.last_chunk::<8>())
-            .map(|user| UserNumber(u64::from_be_bytes(*user)))
-            .collect())
+        entries.iter().map(|(key, value)| read_member(key, value)).collect()
     }
 }
 
 impl Batch {
-    /// Sets a user's membership in a room, as of the event at `slot`.
+    /// Sets a user's membership in a room, as of the event at `slot`. Where it is the same as before, only their place
+    /// among the members changes.
     pub fn set_membership(
         &mut self,
         user: UserNumber,
         room: RoomNumber,
         change: MembershipChange,
-        event: EventNumber,
         slot: Slot,
     ) -> Result<(), StoreError> {
         let MembershipChange { before, after, forgotten } = change;
-        let record = Record { membership: after, event, forgotten };
+        if let Some(before) = before {
+            self.remove(ROOM_MEMBER, room_member_key(room, before));
+        }
+        self.insert(ROOM_MEMBER, room_member_key(room, after), &user)?;
+        if before.is_some_and(|before| before.membership == after.membership) {
+            return Ok(());
+        }
+        let StatedMembership { event, membership } = after;
+        let record = Record { membership, event, forgotten };
         let mut value = vec![0; 8];
         value.extend(encode(USER_ROOM, &record)?);
         let stamp = Stamp { offset: 0, slot, encoding: StampEncoding::Stream };
         self.put_stamped(USER_ROOM, user_room_key(user, room), None, value, Some(stamp))?;
-        if let Some(before) = before {
-            self.remove(ROOM_MEMBER, room_member_prefix(room, before).user(user).into_bytes());
-        }
-        self.insert(ROOM_MEMBER, room_member_prefix(room, after).user(user).into_bytes(), &())?;
         self.announce(Change::Membership(room, user));
         Ok(())
     }
@@ -251,4 +283,69 @@ fn record_bytes(known: &RoomMembership) -> Result<Vec<u8>, StoreError> {
     let mut value = known.since.0.to_be_bytes().to_vec();
     value.extend(encode(USER_ROOM, &Record { membership, event, forgotten })?);
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ROOM: RoomNumber = RoomNumber(7);
+
+    /// Reads a list of members in pages of two.
+    async fn listed(store: &Store, membership: Membership) -> Vec<RoomMember> {
+        let (mut all, mut last) = (Vec::new(), None);
+        loop {
+            let page = store.room_members(ROOM, membership, last, 2).await.unwrap();
+            let Some(member) = page.last() else { return all };
+            last = Some(*member);
+            all.extend(page);
+        }
+    }
+
+    /// States memberships one after another, and looks at all lists after each.
+    async fn check(stated: Vec<(u64, usize)>) {
+        let store = Store::in_memory().await;
+        let mut model: BTreeMap<UserNumber, StatedMembership> = BTreeMap::new();
+        for (number, (user, membership)) in (1..).zip(stated) {
+            let (user, membership) = (UserNumber(user), Membership::ALL[membership]);
+            let after = StatedMembership { event: EventNumber(number), membership };
+            let before = model.insert(user, after);
+            let mut batch = Batch::new();
+            let slot = batch.slot();
+            let change = MembershipChange { before, after, forgotten: Forgotten::No };
+            batch.set_membership(user, ROOM, change, slot).unwrap();
+            store.commit(batch).await.unwrap();
+
+            for membership in Membership::ALL {
+                let mut wanted: Vec<_> = model
+                    .iter()
+                    .filter(|(_, stated)| stated.membership == membership)
+                    .map(|(user, stated)| RoomMember { user: *user, event: stated.event })
+                    .collect();
+                wanted.sort_by_key(|member| member.event);
+                assert_eq!(listed(&store, membership).await, wanted, "{membership:?}");
+            }
+            for (user, stated) in &model {
+                let known = store.membership(*user, ROOM).await.unwrap().unwrap();
+                assert_eq!(known.membership, stated.membership);
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(50))]
+
+        #[test]
+        fn members_are_listed_in_the_order_of_their_membership_events(
+            stated in vec((1..6_u64, 0..5_usize), 1..30),
+        ) {
+            let runtime = tokio::runtime::Runtime::new().unwrap();
+            runtime.block_on(check(stated));
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::engine::{Direction, KeyRange};
 use crate::event_times::EVENT_TIME;
 use crate::events::{TIMELINE, timeline_entry};
 use crate::key::Key;
-use crate::memberships::{ROOM_MEMBER, USER_ROOM};
+use crate::memberships::{ROOM_MEMBER, USER_ROOM, room_member_key};
 use crate::receipts::{RECEIPT, RECEIPT_STREAM};
 use crate::relations::{ANNOTATION, RELATION};
 use crate::room_heads::ROOM_HEAD;
@@ -18,8 +18,8 @@ use crate::threads::{THREAD_PARTICIPANT, THREAD_REMOVAL, THREAD_REPLY, THREAD_TA
 use crate::unread_tallies::UNREAD_TALLY;
 use crate::user_directory::OPEN_ROOM;
 use crate::{
-    Batch, Change, DirectoryPlace, Membership, RoomHead, RoomNumber, Store, StoreError, Table,
-    TimelineEntry, TimelinePosition, UserNumber,
+    Batch, Change, DirectoryPlace, Membership, RoomHead, RoomMember, RoomNumber, StatedMembership,
+    Store, StoreError, Table, TimelineEntry, TimelinePosition,
 };
 
 /// The tables whose keys begin with the room's number, without those that lead to others.
@@ -86,12 +86,12 @@ impl Batch {
     }
 
     /// Removes what a user was to a room, and what was counted for them there.
-    pub fn remove_member(&mut self, room: RoomNumber, membership: Membership, user: UserNumber) {
+    pub fn remove_member(&mut self, room: RoomNumber, membership: Membership, member: RoomMember) {
+        let RoomMember { user, event } = member;
         let key = Key::new().user(user).room(room).into_bytes();
         self.remove(USER_ROOM, key.clone());
         self.remove(UNREAD_TALLY, key);
-        let member = Key::new().room(room).raw(&[membership.byte()]).user(user);
-        self.remove(ROOM_MEMBER, member.into_bytes());
+        self.remove(ROOM_MEMBER, room_member_key(room, StatedMembership { event, membership }));
         self.announce(Change::Membership(room, user));
     }
 

@@ -21,7 +21,7 @@ use crate::transfer::is_empty;
 use crate::{Batch, Change, EngineError, MemoryEngine, StoreError, StreamPosition, Table};
 
 /// The layout of keys and values that this program writes.
-const SCHEMA_VERSION: u32 = 2;
+const SCHEMA_VERSION: u32 = 3;
 const SCHEMA_KEY: &[u8] = b"schema";
 
 /// Is told of commits, on the committer's thread: must return at once and never wait.

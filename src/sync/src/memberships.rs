@@ -107,7 +107,8 @@ impl Memberships {
         }
         let as_of = store.position();
         let limit = most.saturating_add(1);
-        let users = store.room_members(room, Membership::Join, None, limit).await?;
+        let members = store.room_members(room, Membership::Join, None, limit).await?;
+        let users: Vec<_> = members.into_iter().map(|member| member.user).collect();
         let members = Arc::new(RoomMembers { as_of, more: users.len() > most, users });
         self.rooms.insert(room, Arc::clone(&members));
         Ok(Some(members).filter(|members| !members.more))

@@ -5,7 +5,7 @@ use ruma::api::client::sync::sync_events::v3::RoomSummary;
 use ruma::events::StateEventType;
 use ruma::{OwnedUserId, UInt};
 use serde::Deserialize;
-use store::{Membership, RoomHead, RoomNumber, UserNumber};
+use store::{Membership, RoomHead, RoomMember, RoomNumber, UserNumber};
 
 /// How many members name a room without a name.
 const HEROES: usize = 5;
@@ -46,7 +46,8 @@ async fn has_name(rooms: &Rooms, room: RoomNumber, head: &RoomHead) -> Result<bo
     Ok(false)
 }
 
-/// The first others who are in the room or invited; if there are none, the first who were.
+/// The first others who are in the room or invited; if there are none, the first who were. The first are those whose
+/// membership event is oldest. Spec: client-server API, `GET /sync`, `RoomSummary`.
 async fn heroes(
     rooms: &Rooms,
     room: RoomNumber,
@@ -55,24 +56,24 @@ async fn heroes(
     for memberships in
         [[Membership::Join, Membership::Invite], [Membership::Leave, Membership::Ban]]
     {
-        let mut users = Vec::new();
+        let mut members = Vec::new();
         for membership in memberships {
-            users.extend(rooms.store().room_members(room, membership, None, HEROES + 1).await?);
+            members.extend(rooms.store().room_members(room, membership, None, HEROES + 1).await?);
         }
-        users.retain(|user| *user != reader);
-        users.sort_unstable();
-        users.truncate(HEROES);
-        if !users.is_empty() {
-            return names(rooms, &users).await;
+        members.retain(|member| member.user != reader);
+        members.sort_unstable_by_key(|member| member.event);
+        members.truncate(HEROES);
+        if !members.is_empty() {
+            return names(rooms, &members).await;
         }
     }
     Ok(Vec::new())
 }
 
-async fn names(rooms: &Rooms, users: &[UserNumber]) -> Result<Vec<OwnedUserId>, RoomError> {
-    let mut names = Vec::with_capacity(users.len());
-    for user in users {
-        names.extend(rooms.store().user_id(*user).await?);
+async fn names(rooms: &Rooms, members: &[RoomMember]) -> Result<Vec<OwnedUserId>, RoomError> {
+    let mut names = Vec::with_capacity(members.len());
+    for member in members {
+        names.extend(rooms.store().user_id(member.user).await?);
     }
     Ok(names)
 }

@@ -1,6 +1,7 @@
 //! What else is in an answer.
 
-use rooms::MembershipChange;
+use rooms::{CreateRoom, MembershipChange};
+use ruma::UserId;
 use serde_json::json;
 use store::Batch;
 
@@ -70,4 +71,34 @@ async fn a_summary_counts_members() {
     let summary = &answer.rooms.join[&room].summary;
     assert_eq!(summary.joined_member_count, Some(ruma::uint!(2)));
     assert!(summary.heroes.is_empty(), "the room has a name");
+}
+
+/// Spec: client-server API, `GET /sync`, `RoomSummary`: "the first 5 members of the room, ordered by stream ordering, which
+/// are joined or invited".
+#[tokio::test]
+async fn a_room_is_named_after_the_first_who_came_or_were_invited() {
+    let house = House::new().await;
+    let wish = CreateRoom { name: None, ..house.wish() };
+    let room = house.rooms.create_room(ada(), wish).await.unwrap();
+    let users: Vec<_> =
+        (0..7).map(|index| UserId::parse(format!("@u{index}:hearth.test")).unwrap()).collect();
+    for user in &users {
+        house.rooms.store().number_user(user).await.unwrap();
+    }
+    let invite = MembershipChange::Invite;
+    house.rooms.change_membership(&room, ada(), &users[6], invite, None).await.unwrap();
+    for index in [5, 2, 4, 0, 1, 3] {
+        house.change(&room, &users[index], MembershipChange::Join).await;
+    }
+    house.change(&room, &users[2], MembershipChange::Leave).await;
+    let heroes = async |reader: &UserId| {
+        let answer = house.sync(reader, Wish::default()).await;
+        answer.rooms.join[&room].summary.heroes.clone()
+    };
+
+    let wanted = [6, 5, 4, 0, 1].map(|index| users[index].clone());
+    assert_eq!(heroes(ada()).await, wanted);
+    let wanted =
+        [ada().to_owned()].into_iter().chain([6, 4, 0, 1].map(|index| users[index].clone()));
+    assert_eq!(heroes(&users[5]).await, wanted.collect::<Vec<_>>());
 }

@@ -105,7 +105,14 @@ impl House {
 
     /// A public room of Ada's.
     pub(crate) async fn room(&self) -> OwnedRoomId {
-        let wish = CreateRoom {
+        self.rooms.create_room(ada(), self.wish()).await.unwrap()
+    }
+
+    /// What a public room is made of.
+    pub(crate) fn wish(&self) -> CreateRoom {
+        // Two rooms that are made alike at one time would be the same room.
+        self.clock.advance(Duration::from_millis(1));
+        CreateRoom {
             version: None,
             creation_content: Map::new(),
             preset: Preset::PublicChat,
@@ -117,10 +124,7 @@ impl House {
             invitation: Invitation::Ordinary,
             power_levels: Map::new(),
             publication: store::Publication::Private,
-        };
-        // Two rooms that are made alike at one time would be the same room.
-        self.clock.advance(Duration::from_millis(1));
-        self.rooms.create_room(ada(), wish).await.unwrap()
+        }
     }
 
     /// A public room of Ada's that Bo is in.
