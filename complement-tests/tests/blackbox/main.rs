@@ -17,6 +17,7 @@ mod devices;
 mod directory;
 mod durability;
 mod filters;
+mod forgetting;
 mod guests;
 mod heroes;
 mod ignored_users;

@@ -252,17 +252,6 @@ async fn membership_is_changed_through_the_state_as_well() {
 }
 
 #[tokio::test]
-async fn a_room_is_forgotten_only_after_leaving() {
-    let (_ada, bo, _, room) = kitchen("private_chat").await;
-    post(&bo, &room, "forget", &json!({})).await.expect_error(400, "M_UNKNOWN");
-    bo.leave(&room).await;
-    bo.get(&room_path(&room, "messages?dir=b")).await.expect_ok();
-    post(&bo, &room, "forget", &json!({})).await.expect_ok();
-    let answer = bo.get(&room_path(&room, "messages?dir=b")).await;
-    answer.expect_error(403, "M_FORBIDDEN");
-}
-
-#[tokio::test]
 async fn joins_carry_the_profile() {
     let (ada, bo, _, room) = kitchen("public_chat").await;
     let member = ada.state(&room, "m.room.member", &bo.user_id).await;
@@ -352,31 +341,6 @@ async fn a_restricted_room_without_anybody_to_vouch_is_closed() {
     ada.leave(&attic).await;
     let answer = post(&cy, &attic, "join", &json!({})).await;
     assert!([400, 403, 404].contains(&answer.status), "{} {}", answer.status, answer.text);
-}
-
-/// Spec: "`m.forget_forced_upon_leave` capability"; `rooms.forget_on_leave` is hearth's setting.
-#[tokio::test]
-async fn a_server_may_forget_rooms_as_they_are_left() {
-    let server = Server::start_with(&[("HEARTH_ROOMS__FORGET_ON_LEAVE", "true")]).await;
-    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
-    let capabilities = ada.get("/_matrix/client/v3/capabilities").await.expect_ok();
-    let forgets = &capabilities["capabilities"]["m.forget_forced_upon_leave"]["enabled"];
-    if synapse_departs_from("a setting of hearth's") {
-        return;
-    }
-    assert_eq!(*forgets, true);
-    let (left, kicked) = (ada.create_room().await, ada.create_room().await);
-    for room in [&left, &kicked] {
-        bo.join(room).await;
-    }
-    bo.leave(&left).await;
-    post(&ada, &kicked, "kick", &json!({ "user_id": bo.user_id })).await.expect_ok();
-    for room in [&left, &kicked] {
-        let answer = bo.get(&room_path(room, "messages?dir=b")).await;
-        answer.expect_error(403, "M_FORBIDDEN");
-        bo.join(room).await;
-        bo.get(&room_path(room, "messages?dir=b")).await.expect_ok();
-    }
 }
 
 fn knock_path(name: &str) -> String {

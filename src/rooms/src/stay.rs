@@ -1,5 +1,7 @@
 //! Until when a user was in a room. Spec: client-server API, "Room history visibility": "After a user has left a room,
-//! they may see any events which they were allowed to see before they left the room, but no events received after".
+//! they may see any events which they were allowed to see before they left the room, but no events received after"; and
+//! `POST /rooms/{roomId}/forget`: who forgot a room "will no longer be able to retrieve history for this room", until they
+//! are in it again.
 
 use std::sync::Arc;
 
@@ -48,10 +50,7 @@ impl Rooms {
         if known.membership == Membership::Join {
             return Ok(Stay::Lasting);
         }
-        // Where every departure is forgotten, there is none to be found behind a new invitation.
-        if self.settings().after_leaving == Forgotten::Yes {
-            return Ok(Stay::Never);
-        }
+        let forgotten = self.forgotten_stay(user, room).await?;
         let kind = StateEventType::RoomMember;
         let mut event = self.event(known.event).await?;
         for _ in 0..MAX_LOOKED_AT {
@@ -63,11 +62,23 @@ impl Rooms {
                 let index = self.store().event_index(&event.pdu.event_id).await?;
                 let index =
                     index.ok_or_else(|| RoomError::Damaged("event not found".to_owned()))?;
-                return Ok(Stay::Ended(event, index.position));
+                // A stay that was forgotten does not come back with a new invitation.
+                let is_forgotten = forgotten.is_some_and(|until| index.position <= until);
+                let stay = Stay::Ended(event, index.position);
+                return Ok(if is_forgotten { Stay::Never } else { stay });
             }
             event = before;
         }
         Ok(Stay::Never)
+    }
+
+    async fn forgotten_stay(
+        &self,
+        user: &UserId,
+        room: RoomNumber,
+    ) -> Result<Option<TimelinePosition>, RoomError> {
+        let Some(user) = self.store().user_number(user).await? else { return Ok(None) };
+        Ok(self.store().forgotten_stay(user, room).await?.map(TimelinePosition::from))
     }
 }
 
@@ -78,7 +89,7 @@ mod tests {
     use store::Store;
 
     use super::*;
-    use crate::testing::{ada, bo, join, public_room};
+    use crate::testing::{ada, bo, join, public_room, rooms_on_memory_store};
     use crate::{MembershipChange, Settings};
 
     #[tokio::test]
@@ -107,5 +118,29 @@ mod tests {
                 assert_eq!(end, wanted, "{change:?} {after_leaving:?}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn a_stay_that_was_forgotten_is_not_behind_a_new_invitation_but_a_later_one_is() {
+        let rooms = rooms_on_memory_store().await;
+        let room = public_room(&rooms).await;
+        let number = rooms.number_of(&room).await.unwrap();
+        let end = async || rooms.last_stay(bo(), number).await.unwrap().end();
+        let change = async |by, change| {
+            rooms.change_membership(&room, by, bo(), change, None).await.unwrap();
+        };
+        change(bo(), MembershipChange::Join).await;
+        change(bo(), MembershipChange::Leave).await;
+        rooms.forget(bo(), &room).await.unwrap();
+        assert_eq!(end().await, None);
+
+        change(ada(), MembershipChange::Invite).await;
+        assert_eq!(end().await, None);
+        change(bo(), MembershipChange::Join).await;
+        assert_eq!(end().await, Some(TimelinePosition::MAX));
+        change(bo(), MembershipChange::Leave).await;
+        let left = rooms.membership_of(bo(), number).await.unwrap().unwrap().since;
+        change(ada(), MembershipChange::Invite).await;
+        assert_eq!(end().await, Some(TimelinePosition::from(left)));
     }
 }

@@ -3,9 +3,10 @@
 //! | table | key | value |
 //! | --- | --- | --- |
 //! | `user_room` | user number, room number | membership, stream position |
+//! | `forgotten_stay` | user number, room number | stream position of the last departure that was forgotten |
 //! | `room_member` | room number, membership, number of the membership event | user number |
 //!
-//! Both follow from the rooms' current state and are written with it. A room's writer numbers events in the order in which
+//! They follow from the rooms' current state, but for what was forgotten, and are written with it. A room's writer numbers events in the order in which
 //! it makes them, so members of one kind stand in the order in which they last stated their membership.
 
 use ruma::events::room::member::MembershipState;
@@ -20,6 +21,7 @@ use crate::{
 };
 
 pub(crate) const USER_ROOM: Table = Table::new(15, "user_room");
+pub(crate) const FORGOTTEN_STAY: Table = Table::new(73, "forgotten_stay");
 pub(crate) const ROOM_MEMBER: Table = Table::new(16, "room_member");
 
 /// A user's relation to a room. Spec: client-server API, "Room membership".
@@ -184,6 +186,17 @@ impl Store {
         value.map(|value| read_membership(&key, &value)).transpose()
     }
 
+    /// Up to where a user forgot a room, whatever they are to it since; `None` when they never did.
+    pub async fn forgotten_stay(
+        &self,
+        user: UserNumber,
+        room: RoomNumber,
+    ) -> Result<Option<StreamPosition>, StoreError> {
+        let value = self.get_bytes(FORGOTTEN_STAY, &user_room_key(user, room)).await?;
+        let position = value.and_then(|value| KeyReader::new(&value).u64());
+        Ok(position.map(StreamPosition))
+    }
+
     /// All rooms a user has or had to do with, in order of room number.
     pub async fn memberships(&self, user: UserNumber) -> Result<Vec<RoomMembership>, StoreError> {
         let mut all = Vec::new();
@@ -255,14 +268,18 @@ impl Batch {
         let StatedMembership { event, membership } = after;
         let record = Record { membership, event, forgotten };
         let mut value = vec![0; 8];
-        value.extend(encode(USER_ROOM, &record)?);
         let stamp = Stamp { offset: 0, slot, encoding: StampEncoding::Stream };
+        if forgotten == Forgotten::Yes {
+            let key = user_room_key(user, room);
+            self.put_stamped(FORGOTTEN_STAY, key, None, value.clone(), Some(stamp))?;
+        }
+        value.extend(encode(USER_ROOM, &record)?);
         self.put_stamped(USER_ROOM, user_room_key(user, room), None, value, Some(stamp))?;
         self.announce(Change::Membership(room, user));
         Ok(())
     }
 
-    /// Marks a room that was left as forgotten. Committing fails with [`StoreError::Conflict`] when the membership
+    /// Marks a room that was left as forgotten, with what the user saw of it until then. Committing fails with [`StoreError::Conflict`] when the membership
     /// is not `known` any more.
     pub fn forget_room(
         &mut self,
@@ -273,6 +290,7 @@ impl Batch {
         self.expect_bytes(USER_ROOM, key.clone(), Some(record_bytes(known)?));
         let forgotten = RoomMembership { forgotten: Forgotten::Yes, ..*known };
         self.announce(Change::Membership(known.room, user));
+        self.put(FORGOTTEN_STAY, key.clone(), known.since.0.to_be_bytes().to_vec())?;
         self.put(USER_ROOM, key, record_bytes(&forgotten)?)
     }
 }

@@ -8,7 +8,7 @@ use crate::engine::{Direction, KeyRange};
 use crate::event_times::EVENT_TIME;
 use crate::events::{TIMELINE, timeline_entry};
 use crate::key::Key;
-use crate::memberships::{ROOM_MEMBER, USER_ROOM, room_member_key};
+use crate::memberships::{FORGOTTEN_STAY, ROOM_MEMBER, USER_ROOM, room_member_key};
 use crate::receipts::{RECEIPT, RECEIPT_STREAM};
 use crate::relations::{ANNOTATION, RELATION};
 use crate::room_heads::ROOM_HEAD;
@@ -90,6 +90,7 @@ impl Batch {
         let RoomMember { user, event } = member;
         let key = Key::new().user(user).room(room).into_bytes();
         self.remove(USER_ROOM, key.clone());
+        self.remove(FORGOTTEN_STAY, key.clone());
         self.remove(UNREAD_TALLY, key);
         self.remove(ROOM_MEMBER, room_member_key(room, StatedMembership { event, membership }));
         self.announce(Change::Membership(room, user));
