@@ -1,6 +1,11 @@
 //! Replacing a room by one of another version.
 
-use complement_tests::{Client, Server, encoded, room_path, synapse_departs_from, unique};
+use std::time::{Duration, Instant};
+
+use complement_tests::{
+    Client, Server, encoded, room_path, state_path, synapse_departs_from, timeline, unique,
+};
+use reqwest::Method;
 use serde_json::{Value, json};
 
 /// Upgrades a room; gives the new room's id.
@@ -232,6 +237,51 @@ async fn the_new_room_takes_the_old_ones_place_in_its_space() {
     assert_eq!(ada.state(&space, "m.space.child", &old).await, json!({}));
     let parent = ada.state(&new, "m.space.parent", &space).await;
     assert_eq!(parent["via"], json!([server.name()]));
+}
+
+/// Synapse leaves the parents to clients.
+#[tokio::test]
+async fn the_new_room_takes_its_place_in_many_spaces_even_if_the_server_is_killed() {
+    if synapse_departs_from("the parents of an upgraded room (a choice of hearth's)") {
+        return;
+    }
+    let server = Server::start_fresh().await;
+    let ada = server.register("ada").await;
+    let old = ada.create_room().await;
+    let via = json!({ "via": [server.name()] });
+    let mut spaces = Vec::new();
+    for _ in 0..20 {
+        let body = json!({ "creation_content": { "type": "m.space" } });
+        let space = ada.create_room_with(&body).await;
+        ada.set_state(&space, "m.space.child", &old, &via).await;
+        ada.set_state(&old, "m.space.parent", &space, &via).await;
+        spaces.push(space);
+    }
+    let before = ada.sync().await;
+    let upgrading = {
+        let (ada, old) = (ada.clone(), old.clone());
+        let path = room_path(&old, "upgrade");
+        // Mostly the server is gone before it answers.
+        let request = ada.request(Method::POST, &path).json(&json!({ "new_version": "11" }));
+        tokio::spawn(request.send())
+    };
+    let is_tombstone = |event: &Value| event["type"] == "m.room.tombstone";
+    let sync = ada.sync_until(&before, |sync| timeline(sync, &old).iter().any(is_tombstone)).await;
+    server.kill_and_restart().await;
+    upgrading.abort();
+
+    let tombstone = timeline(&sync, &old).iter().find(|event| is_tombstone(event)).unwrap();
+    let new = tombstone["content"]["replacement_room"].as_str().unwrap();
+    let until = Instant::now() + Duration::from_secs(10);
+    for space in &spaces {
+        let (child, gone) =
+            (state_path(space, "m.space.child", new), state_path(space, "m.space.child", &old));
+        while ada.get(&child).await.status != 200 || ada.get(&gone).await.expect_ok() != json!({}) {
+            assert!(Instant::now() < until, "{space} still has the old room");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(ada.state(space, "m.space.child", new).await, via);
+    }
 }
 
 #[tokio::test]

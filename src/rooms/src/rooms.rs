@@ -87,6 +87,7 @@ struct Inner {
     presence: Presence,
     propagations: Notify,
     departures: Arc<Departures>,
+    upgrades_left: Notify,
     waitlist: Waitlist,
 }
 
@@ -129,6 +130,7 @@ impl Rooms {
             presence,
             propagations: Notify::new(),
             departures,
+            upgrades_left: Notify::new(),
             waitlist: Waitlist::default(),
         }))
     }
@@ -161,6 +163,11 @@ impl Rooms {
     /// Tells of changed profiles that are not stated in all rooms.
     pub(crate) fn propagations(&self) -> &Notify {
         &self.0.propagations
+    }
+
+    /// Tells of upgrades that are not complete.
+    pub(crate) fn upgrades_left(&self) -> &Notify {
+        &self.0.upgrades_left
     }
 
     /// What the administrator decided.

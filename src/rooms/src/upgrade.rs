@@ -1,5 +1,6 @@
 //! Replacing a room by one of another version. Spec: client-server API, "Room upgrades".
 
+mod completion;
 mod power_levels;
 #[cfg(test)]
 mod tests;
@@ -9,7 +10,9 @@ use protocol::room_version::{self, Rules};
 use ruma::events::{StateEventType, TimelineEventType};
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId};
 use serde_json::{Map, Value, json};
-use store::{AliasRecord, Membership, Publication, RoomHead, RoomNumber, SpaceLink, StoreError};
+use store::{
+    AliasRecord, Membership, OpenUpgrade, Publication, RoomHead, RoomNumber, SpaceLink, StoreError,
+};
 
 use crate::assembly::{Assembly, Draft};
 use crate::cell::RoomCell;
@@ -32,10 +35,9 @@ const CARRIED: [StateEventType; 8] = [
     StateEventType::RoomJoinRules,
 ];
 
-/// How many bans, aliases and parents go along.
+/// How many bans and aliases go along.
 const MAX_BANS: usize = 1_000;
 const MAX_ALIASES: usize = 1_000;
-const MAX_PARENTS: usize = 20;
 
 /// How often an upgrade is tried again after others changed what it was built on.
 const ATTEMPTS: usize = 16;
@@ -79,10 +81,11 @@ impl Rooms {
         let wish = Wish { user, version, rules, additional_creators };
         for _ in 0..ATTEMPTS {
             let old = self.old_room(&cell).await?;
-            if let Some(new) = self.try_upgrade(&cell, &old, &wish).await? {
-                // The room is replaced whatever becomes of its place in spaces; a second upgrade would be worse.
-                if let Err(error) = self.replace_in_parents(user, &old, &new).await {
-                    tracing::warn!(%new, %error, "the new room is not put into all spaces");
+            if let Some((new, open)) = self.try_upgrade(&cell, &old, &wish).await? {
+                // The room is replaced whatever becomes of the rest; a second upgrade would be worse.
+                if let Err(error) = self.complete_upgrade(open).await {
+                    tracing::warn!(%new, %error, "an upgrade is not complete, trying again later");
+                    self.upgrades_left().notify_one();
                 }
                 return Ok(new);
             }
@@ -97,7 +100,7 @@ impl Rooms {
         cell: &RoomCell,
         old: &Old<'_>,
         wish: &Wish<'_>,
-    ) -> Result<Option<OwnedRoomId>, RoomError> {
+    ) -> Result<Option<(OwnedRoomId, OpenUpgrade)>, RoomError> {
         let user = wish.user;
         if !old.levels.can_send_state(user, &StateEventType::RoomTombstone) {
             return Err(RoomError::Forbidden("you may not replace this room".to_owned()));
@@ -114,6 +117,9 @@ impl Rooms {
             publication: old.head.publication,
         };
         let Founded { mut batch, room, room_id } = self.assemble_room(founding).await?;
+        let number = self.store().number_user(user).await?;
+        let open = OpenUpgrade { old: old.room, new: room, user: number };
+        batch.open_upgrade(open)?;
         for (alias, record) in &old.aliases {
             batch.delete_alias(alias, record)?;
             batch.repoint_alias(alias, &room_id, record)?;
@@ -146,8 +152,7 @@ impl Rooms {
             }
             Err(error) => return Err(error.into()),
         }
-        self.settle_in(user, room).await;
-        Ok(Some(room_id))
+        Ok(Some((room_id, open)))
     }
 
     async fn old_room<'a>(&self, cell: &'a RoomCell) -> Result<Old<'a>, RoomError> {
@@ -234,36 +239,6 @@ impl Rooms {
             drafts.push(state(user, TimelineEventType::RoomPowerLevels, "", &closed));
         }
         Ok(drafts)
-    }
-
-    /// Puts the new room into the place of the old one in the spaces that both sides say it is in, where the user
-    /// may do that.
-    async fn replace_in_parents(
-        &self,
-        user: &UserId,
-        old: &Old<'_>,
-        new: &RoomId,
-    ) -> Result<(), RoomError> {
-        let kind = StateEventType::SpaceChild;
-        let parents = self.linked_rooms(old.room, SpaceLink::Parent).await?;
-        for parent in parents.iter().take(MAX_PARENTS) {
-            let Some(number) = self.store().room_number(&parent.room_id).await? else { continue };
-            if self.store().room_head(number).await?.is_none() {
-                continue;
-            }
-            let children = self.linked_rooms(number, SpaceLink::Child).await?;
-            let Some(child) = children.iter().find(|child| child.room_id == old.room_id) else {
-                continue;
-            };
-            let space = &parent.room_id;
-            let named = self.set_state(space, user, &kind, new.as_str(), raw(&child.content)).await;
-            if may_be_forbidden(named)?.is_some() {
-                let gone = raw(&json!({}));
-                let gone = self.set_state(space, user, &kind, old.room_id.as_str(), gone).await;
-                may_be_forbidden(gone)?;
-            }
-        }
-        Ok(())
     }
 }
 

@@ -26,6 +26,7 @@ mod memberships;
 mod names;
 mod notice_rooms;
 mod number;
+mod open_upgrades;
 mod openid_key;
 mod overlay;
 mod position;
@@ -73,6 +74,7 @@ pub use memberships::{
     Forgotten, Membership, MembershipChange, RoomMember, RoomMembership, StatedMembership,
 };
 pub use number::{EventNumber, RoomNumber, StateKeyNumber, UserNumber};
+pub use open_upgrades::OpenUpgrade;
 pub use position::{StreamPosition, TimelinePosition};
 pub use profile_propagations::{MemberField, PendingPropagation, PropagateTo, Propagation};
 pub use pushers::{PusherKey, PusherRecord};

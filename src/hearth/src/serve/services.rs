@@ -113,7 +113,8 @@ impl Services {
         let (sync, search, rooms) = (self.sync.clone(), self.search.clone(), self.rooms.clone());
         async move {
             let accounts = async { tokio::join!(rooms.propagate_profiles(), rooms.see_out()) };
-            let removal = async { tokio::join!(rooms.erase_redacted(), rooms.work()) };
+            let work = async { tokio::join!(rooms.work(), rooms.complete_upgrades()) };
+            let removal = async { tokio::join!(rooms.erase_redacted(), work) };
             let messages = async { tokio::join!(search.run(), rooms.run_delayed_events()) };
             tokio::join!(sync.run(), accounts, removal, messages);
         }

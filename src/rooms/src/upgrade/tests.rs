@@ -7,7 +7,8 @@ use ruma::room_alias_id;
 use store::{Change, Observer, StreamPosition};
 
 use super::*;
-use crate::testing::{ada, public_room, rooms_on_memory_store, say};
+use crate::Preset;
+use crate::testing::{ada, public_room, rooms_on_memory_store, say, wish};
 
 /// In which rooms something was said, commit by commit.
 #[derive(Debug, Default)]
@@ -24,6 +25,12 @@ impl Observer for Commits {
             self.0.lock().unwrap().push(rooms);
         }
     }
+}
+
+async fn space(rooms: &Rooms) -> OwnedRoomId {
+    let mut wish = wish(Preset::PublicChat, RoomVersionId::V12);
+    wish.creation_content.insert("type".to_owned(), json!("m.space"));
+    rooms.create_room(ada(), wish).await.unwrap()
 }
 
 async fn upgraded(rooms: &Rooms, old: &RoomId) -> OwnedRoomId {
@@ -93,4 +100,33 @@ async fn what_is_said_meanwhile_stands_in_its_way_as_little_as_aliases_that_chan
     let create = rooms.state_at(room, root, &StateEventType::RoomCreate, "").await.unwrap();
     let create: Value = create.unwrap().pdu.content_as().unwrap();
     assert_eq!(create["predecessor"]["room_id"], old.as_str());
+}
+
+#[tokio::test]
+async fn what_was_done_of_an_upgrade_is_not_done_again() {
+    let rooms = rooms_on_memory_store().await;
+    let (space, old) = (space(&rooms).await, public_room(&rooms).await);
+    let via = json!({ "via": ["hearth.test"] });
+    let link = async |from: &RoomId, kind: StateEventType, to: &RoomId| {
+        rooms.set_state(from, ada(), &kind, to.as_str(), raw(&via)).await.unwrap();
+    };
+    link(&space, StateEventType::SpaceChild, &old).await;
+    link(&old, StateEventType::SpaceParent, &space).await;
+    let new = upgraded(&rooms, &old).await;
+    assert!(rooms.store().open_upgrades(1).await.unwrap().is_empty());
+    let children =
+        async || rooms.children_of(rooms.number_of(&space).await.unwrap()).await.unwrap();
+    assert_eq!(children().await, std::slice::from_ref(&new));
+
+    let number = async |room: &RoomId| rooms.number_of(room).await.unwrap();
+    let user = rooms.store().number_user(ada()).await.unwrap();
+    let open = OpenUpgrade { old: number(&old).await, new: number(&new).await, user };
+    let mut batch = store::Batch::new();
+    batch.open_upgrade(open).unwrap();
+    let position = rooms.store().commit(batch).await.unwrap();
+    rooms.complete_upgrade(open).await.unwrap();
+
+    assert_eq!(children().await, [new]);
+    assert_eq!(rooms.store().position().0, position.0 + 1, "it was closed, and nothing else");
+    assert!(rooms.store().open_upgrades(1).await.unwrap().is_empty());
 }
