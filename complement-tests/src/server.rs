@@ -87,11 +87,7 @@ impl Server {
 
     fn of(running: Arc<Running>) -> Self {
         // A connection belongs to the runtime that opened it and each test has its own runtime.
-        let http = reqwest::Client::builder()
-            .timeout(Duration::from_mins(1))
-            .build()
-            .expect("a client without settings can be built");
-        Self { running, http }
+        Self { running, http: http_client() }
     }
 
     /// The server's name in Matrix ids.
@@ -183,9 +179,9 @@ impl Running {
 
     async fn wait_until_ready(&self) {
         let versions = format!("http://127.0.0.1:{}/_matrix/client/versions", self.port);
-        let start = Instant::now();
+        let (start, http) = (Instant::now(), http_client());
         loop {
-            if reqwest::get(&versions).await.is_ok_and(|answer| answer.status() == 200) {
+            if http.get(&versions).send().await.is_ok_and(|answer| answer.status() == 200) {
                 return;
             }
             {
@@ -197,6 +193,14 @@ impl Running {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+fn http_client() -> reqwest::Client {
+    // Built together with the server, whose TLS is set up by itself, reqwest has none of its own and wants to be given one,
+    // for plain HTTP too. It may have been by another test.
+    let _given = rustls::crypto::ring::default_provider().install_default();
+    let builder = reqwest::Client::builder().timeout(Duration::from_mins(1));
+    builder.build().expect("a client without settings can be built")
 }
 
 fn command(folder: &Path, name: &str, port: u16) -> Command {
