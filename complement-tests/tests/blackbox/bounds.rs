@@ -1,6 +1,8 @@
 //! What one client can make others pay for has a bound. The specification leaves most of these to servers, and Synapse's
 //! are others: the tests are for hearth.
 
+use std::time::{Duration, Instant};
+
 use complement_tests::{
     Client, Homeserver, PASSWORD, Server, encoded, room_path, send_path, state_path,
 };
@@ -174,4 +176,66 @@ async fn a_relation_to_what_is_no_event_harms_nobody() {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     }
     panic!("an event that was due is not sent");
+}
+
+/// Each waiting request takes memory, and time whenever it is woken. What is lost by an early answer is a question more.
+#[tokio::test]
+async fn a_hundred_requests_of_a_user_wait_and_one_more_has_the_oldest_answered() {
+    if is_synapse() {
+        return;
+    }
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let body = json!({ "preset": "public_chat", "initial_state": [{
+        "type": "m.room.history_visibility", "content": { "history_visibility": "world_readable" },
+    }] });
+    let room = ada.create_room_with(&body).await;
+    let base = "/_matrix/client/v3";
+    let since = bo.sync().await["next_batch"].as_str().unwrap().to_owned();
+    let begin = bo.get(&format!("{base}/events?timeout=0&room_id={}", encoded(&room))).await;
+    let from = begin.expect_ok()["end"].as_str().unwrap().to_owned();
+    let slide = "/_matrix/client/unstable/org.matrix.simplified_msc3575/sync";
+    let pos = bo.post(&format!("{slide}?timeout=0"), &json!({})).await.expect_ok()["pos"].clone();
+    let wait = |path: String| {
+        let bo = bo.clone();
+        let body = json!({});
+        tokio::spawn(async move {
+            if path.starts_with(slide) { bo.post(&path, &body).await } else { bo.get(&path).await }
+        })
+    };
+    let long = "timeout=20000";
+    let sync = format!("{base}/sync?{long}&since={since}");
+    let all = [
+        sync.clone(),
+        format!("{slide}?{long}&pos={}", encoded(pos.as_str().unwrap())),
+        format!("{base}/events?{long}&from={from}&room_id={}", encoded(&room)),
+    ];
+    let begun = Instant::now();
+    let mut oldest = Vec::new();
+    for path in all {
+        oldest.push(wait(path));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    let mut younger: Vec<_> = (3..100).map(|_| wait(sync.clone())).collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(oldest.iter().chain(&younger).all(|waiting| !waiting.is_finished()));
+
+    for superseded in oldest {
+        younger.push(wait(sync.clone()));
+        let answer = superseded.await.unwrap().expect_ok();
+        let told = [&answer["rooms"], &answer["chunk"]];
+        let is_empty = |told: &Value| match told {
+            Value::Array(events) => events.is_empty(),
+            rooms => rooms.as_object().is_none_or(serde_json::Map::is_empty),
+        };
+        assert!(told.into_iter().all(is_empty), "{answer}");
+    }
+    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(younger.iter().all(|waiting| !waiting.is_finished()));
+
+    ada.invite(&room, &bo).await;
+    for waiting in younger {
+        let answer = waiting.await.unwrap().expect_ok();
+        assert!(answer["rooms"]["invite"][&room].is_object(), "{answer}");
+    }
 }

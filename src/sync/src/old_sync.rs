@@ -17,6 +17,7 @@ use store::{Direction, Membership, Publication, StreamPosition};
 use tokio::time::Instant;
 
 use crate::token::MemoryPosition;
+use crate::waiters::Wake;
 use crate::{DeviceMessages, Extent, Place, Sync, SyncError, SyncRequest, SyncToken};
 
 /// How many events of one room are told at once.
@@ -123,7 +124,7 @@ impl Sync {
     }
 
     /// The events after `from` in one room that the reader may see without being in it, as soon as there are any, or
-    /// none when the timeout is over.
+    /// none when the timeout is over or more of the reader's requests wait than may.
     ///
     /// Fails with [`RoomError::NotInRoom`] when the room is not open to them.
     /// Spec: client-server API, "Room previews".
@@ -138,7 +139,9 @@ impl Sync {
         let deadline = Instant::now() + timeout.min(LONGEST_WAIT);
         let rooms = &self.0.rooms;
         let room = rooms.number_of_seen(room_id).await?;
-        let watch = self.0.waiters.watch(room);
+        let user = rooms.store().number_user(viewer.user_id).await?;
+        let watch = self.0.waiters.watch(user, room);
+        let mut is_last_look = timeout.is_zero();
         loop {
             let mut end = self.now();
             if from.position > end.position {
@@ -155,15 +158,15 @@ impl Sync {
             for (_, event) in &page.events {
                 chunk.push(rooms.client_event(viewer, event, EventShape::Whole).await?);
             }
-            let is_over = Instant::now() >= deadline;
-            if !chunk.is_empty() || is_over {
+            if !chunk.is_empty() || is_last_look {
                 return Ok(EventStream { end: end.to_string(), chunk });
             }
             from = end;
-            if page.next.is_none() {
-                // When the time is over there is one last look.
-                let _ = tokio::time::timeout_at(deadline, watch.changed()).await;
-            }
+            let woken = match page.next {
+                Some(_) => Ok(Wake::News),
+                None => tokio::time::timeout_at(deadline, watch.woken()).await,
+            };
+            is_last_look = woken != Ok(Wake::News) || Instant::now() >= deadline;
         }
     }
 

@@ -42,6 +42,7 @@ use crate::reader::{Reader, snapshot};
 use crate::timeline::Patience;
 use crate::token::MemoryPosition;
 use crate::v2::{DeviceMessages, Extent, Place, SyncRequest};
+use crate::waiters::Wake;
 use crate::{Sync, SyncError, SyncToken};
 
 pub use self::answer::{Hero, ListAnswer, RoomAnswer, SlidingAnswer};
@@ -134,7 +135,7 @@ struct Seen {
 
 impl Sync {
     /// What is new for a client in the rooms that it shows, as soon as there is something, or nothing when the timeout
-    /// is over. The first request of a connection is answered at once.
+    /// is over or more of the user's requests wait than may. The first request of a connection is answered at once.
     ///
     /// Fails with [`SlidingError::UnknownPosition`] for a client whose rooms are not remembered, and with others for
     /// requests beyond the limits. Spec: MSC4186.
@@ -163,7 +164,7 @@ impl Sync {
             let seen = self.look(&request, user, &state).await?;
             waiting.update(&seen.rooms);
             if !is_empty(&seen.answer)
-                || tokio::time::timeout_at(deadline, waiting.woken()).await.is_err()
+                || tokio::time::timeout_at(deadline, waiting.woken()).await != Ok(Wake::News)
             {
                 return Ok(self.noted(key, request, state, seen));
             }

@@ -9,6 +9,7 @@ use ruma::{DeviceId, UserId};
 use tokio::time::Instant;
 
 use crate::reader::Reader;
+use crate::waiters::Wake;
 use crate::{Sync, SyncError, SyncToken};
 
 /// The longest a request may wait.
@@ -58,8 +59,8 @@ pub struct SyncRequest<'a> {
 }
 
 impl Sync {
-    /// What is new for a reader, as soon as there is something, or nothing when the timeout is over. The first
-    /// request, and one for the whole state, is answered at once.
+    /// What is new for a reader, as soon as there is something, or nothing when the timeout is over or more of the
+    /// reader's requests wait than may. The first request, and one for the whole state, is answered at once.
     ///
     /// Fails with [`SyncError::UnknownPosition`] for a token of the future.
     #[tracing::instrument(name = "sync", skip_all, fields(user = %request.user_id))]
@@ -89,8 +90,9 @@ impl Sync {
                 return Ok(answer);
             }
             waiting.update(&rooms);
-            if tokio::time::timeout_at(deadline, waiting.woken()).await.is_err() {
-                return Ok(answer);
+            match tokio::time::timeout_at(deadline, waiting.woken()).await {
+                Ok(Wake::News) => {}
+                Ok(Wake::Superseded) | Err(_) => return Ok(answer),
             }
         }
     }
