@@ -89,6 +89,8 @@ enum Scenario {
     InitialSyncFull,
     /// A sync of a user in many rooms where nothing happened
     NoopSync,
+    /// A list of many rooms of many members by sliding sync, as Element X asks for it
+    SlidingList,
     /// History backwards, 100 events a page
     Pagination,
     /// Sends into a room of many members, next to one of two
@@ -132,6 +134,7 @@ impl Bench {
             Scenario::InitialSyncLazy => self.initial_sync_lazy().await,
             Scenario::InitialSyncFull => self.initial_sync_full().await,
             Scenario::NoopSync => self.noop_sync().await,
+            Scenario::SlidingList => self.sliding_list().await,
             Scenario::Pagination => self.pagination().await,
             Scenario::BigRoom => self.big_room().await,
             Scenario::Hierarchy => self.hierarchy().await,

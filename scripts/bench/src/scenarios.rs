@@ -4,6 +4,7 @@ mod fanout;
 mod history;
 mod search;
 mod sends;
+mod sliding;
 mod spaces;
 mod syncs;
 

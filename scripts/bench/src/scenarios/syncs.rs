@@ -62,7 +62,7 @@ impl Bench {
     }
 
     /// A user in many rooms, in each of which the same many others are too.
-    async fn move_in(&self) -> Outcome<Mutex<User>> {
+    pub(super) async fn move_in(&self) -> Outcome<Mutex<User>> {
         let mut user = self.homeserver.user().await?;
         let mut others = self.homeserver.users(self.sizes.room_members.saturating_sub(1)).await?;
         for _ in 0..self.sizes.rooms {
