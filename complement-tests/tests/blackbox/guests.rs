@@ -1,6 +1,9 @@
 //! Guest access.
 
-use complement_tests::{Client, Homeserver, PASSWORD, Server, encoded, room_path, unique};
+use complement_tests::{
+    Client, Homeserver, PASSWORD, Server, encoded, room_path, synapse_departs_from, timeline,
+    unique,
+};
 use serde_json::{Value, json};
 
 const REGISTER: &str = "/_matrix/client/v3/register";
@@ -67,6 +70,14 @@ async fn a_guest_joins_no_room_that_is_not_open_to_guests() {
     answer.expect_error_of(&[FORBIDDEN, (403, "M_FORBIDDEN")]);
 }
 
+/// Waits until somebody sees a guest leave a room, after `before`.
+async fn wait_for_departure(client: &Client, before: &Value, room: &str, guest: &Client) {
+    let leaves = |event: &Value| {
+        event["state_key"] == guest.user_id.as_str() && event["content"]["membership"] == "leave"
+    };
+    client.sync_until(before, |sync| timeline(sync, room).iter().any(leaves)).await;
+}
+
 /// Spec: "the server MUST set those users' `m.room.member` state to `leave`".
 #[tokio::test]
 async fn guests_are_put_out_when_a_room_is_closed_to_them() {
@@ -81,14 +92,36 @@ async fn guests_are_put_out_when_a_room_is_closed_to_them() {
     let closed = json!({ "guest_access": "forbidden" });
     ada.set_state(&room, "m.room.guest_access", "", &closed).await;
 
-    ada.sync_until(&before, |sync| {
-        complement_tests::timeline(sync, &room).iter().any(|event| {
-            event["state_key"] == guest.user_id.as_str()
-                && event["content"]["membership"] == "leave"
-        })
-    })
-    .await;
+    wait_for_departure(&ada, &before, &room, &guest).await;
     assert_eq!(ada.state(&room, "m.room.member", &bo.user_id).await["membership"], "join");
+}
+
+/// Spec: "If the `m.room.guest_access` event is changed to stop this from being the case": a redacted one says nothing.
+#[tokio::test]
+async fn guests_are_put_out_when_what_let_them_in_is_redacted() {
+    let server = Server::start().await;
+    let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+    let room = open_room(&ada).await;
+    let (open, again) =
+        (json!({ "guest_access": "can_join" }), json!({ "guest_access": "can_join", "n": 2 }));
+    let earlier = ada.set_state(&room, "m.room.guest_access", "", &open).await;
+    let current = ada.set_state(&room, "m.room.guest_access", "", &again).await;
+    let guest = guest(&server).await;
+    guest.join(&room).await;
+    bo.join(&room).await;
+    ada.redact(&room, &earlier).await;
+    guest.say(&room, "still here").await;
+    let before = ada.sync().await;
+
+    ada.redact(&room, &current).await;
+
+    if synapse_departs_from("the server MUST set those users' `m.room.member` state to `leave`") {
+        return;
+    }
+    wait_for_departure(&ada, &before, &room, &guest).await;
+    assert_eq!(ada.state(&room, "m.room.member", &bo.user_id).await["membership"], "join");
+    let answer = guest.post(&room_path(&room, "join"), &json!({})).await;
+    answer.expect_error_of(&[FORBIDDEN]);
 }
 
 /// Spec: "Guest Access", "Client behaviour": the endpoints that are not listed.

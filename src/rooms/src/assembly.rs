@@ -21,6 +21,7 @@ use store::{
     RoomNumber, Slot, SpaceLink, StateRoot, StatedMembership,
 };
 
+use crate::guests::lets_guests_in;
 use crate::{RoomError, Rooms, StoredEvent, membership, references, summary};
 
 /// What a new event is to say. The rest follows from where it stands.
@@ -446,7 +447,28 @@ impl<'a> Assembly<'a> {
         let redacted = target.1.pdu.state_entry();
         self.is_described_anew |= redacted.is_some_and(|(kind, _)| summary::describes(&kind));
         self.redacted.push(target.1.number);
+        self.close_if_nothing_lets_guests_in(&target.1).await?;
         self.unrelate(&target.1, target.0.position, slot).await
+    }
+
+    /// Has guests leave when what let them in is redacted: then it does so no more.
+    /// Spec: client-server API, "Guest Access": "If the `m.room.guest_access` event is changed to stop this from being the
+    /// case, the server MUST set those users' `m.room.member` state to `leave`".
+    async fn close_if_nothing_lets_guests_in(
+        &mut self,
+        redacted: &StoredEvent,
+    ) -> Result<(), RoomError> {
+        let kind = StateEventType::RoomGuestAccess;
+        if !redacted.pdu.is_state(&TimelineEventType::RoomGuestAccess, "")
+            || !lets_guests_in(&redacted.pdu.content)
+        {
+            return Ok(());
+        }
+        let current = self.rooms.state_at(self.room, self.head.state, &kind, "").await?;
+        if current.is_some_and(|current| current.number == redacted.number) {
+            self.batch.close_to_guests(self.room)?;
+        }
+        Ok(())
     }
 
     /// Whether a user administers the server that another is of.

@@ -82,7 +82,7 @@ impl Rooms {
 }
 
 /// Whether the content of `m.room.guest_access` lets guests join; one that is not understood does not.
-fn lets_guests_in(content: &RawValue) -> bool {
+pub(crate) fn lets_guests_in(content: &RawValue) -> bool {
     serde_json::from_str::<RoomGuestAccessEventContent>(content.get())
         .is_ok_and(|content| content.guest_access == GuestAccess::CanJoin)
 }
