@@ -22,9 +22,11 @@ mod signing_key;
 pub mod state_resolution;
 #[cfg(test)]
 mod test_room;
+mod third_party_id;
 pub mod words;
 
 pub use clock::{Clock, FixedClock, SystemClock};
 pub use depth::Depth;
 pub use pdu::{Pdu, PduError};
 pub use signing_key::{SigningKey, SigningKeyError};
+pub use third_party_id::{InvalidThirdPartyId, ThirdPartyId};
