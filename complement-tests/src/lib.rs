@@ -7,6 +7,8 @@
 
 mod answer;
 mod client;
+mod fake;
+mod fake_identity;
 mod hearth;
 mod names;
 mod process;
@@ -17,6 +19,8 @@ mod sync;
 
 pub use answer::Answer;
 pub use client::{Client, PASSWORD, Role};
+pub use fake::{FakeAnswer, FakeRequest, FakeServer};
+pub use fake_identity::FakeIdentityServer;
 pub use names::{encoded, unique};
 pub use reqwest::Method;
 pub use rooms::{redact_path, room_path, send_path, state_path};

@@ -60,6 +60,7 @@ mod state;
 mod state_after;
 mod sync;
 mod tags;
+mod third_party_invites;
 mod third_party_networks;
 mod thread_subscriptions;
 mod timestamps;

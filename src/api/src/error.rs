@@ -2,6 +2,7 @@
 
 mod accounts;
 mod delayed_events;
+mod identity;
 mod request;
 mod rooms;
 mod search;

@@ -28,6 +28,8 @@ pub enum RateClass {
     Messages,
     /// Joins, invitations and new rooms.
     Joins,
+    /// Invitations by third-party id, which have others send mail.
+    ThirdPartyInvites,
 }
 
 /// Limits of all classes, each kept per user, or per address where nobody is logged in.
@@ -46,6 +48,8 @@ pub struct Rates {
     pub messages: Rate,
     /// See [`RateClass::Joins`].
     pub joins: Rate,
+    /// See [`RateClass::ThirdPartyInvites`].
+    pub third_party_invites: Rate,
     /// Wrong passwords for one account, whoever tries them.
     pub wrong_passwords: Rate,
 }
@@ -69,6 +73,7 @@ impl Default for Rates {
             registration: Rate::new(0.2, 10),
             messages: Rate::new(10.0, 100),
             joins: Rate::new(1.0, 30),
+            third_party_invites: Rate::new(0.005, 10),
             wrong_passwords: Rate::new(0.1, 30),
         }
     }
@@ -107,6 +112,7 @@ struct Limiters {
     registration: Limiter,
     messages: Limiter,
     joins: Limiter,
+    third_party_invites: Limiter,
 }
 
 struct Limiter {
@@ -140,6 +146,7 @@ impl RateLimits {
             registration: limiter("registration", rates.registration)?,
             messages: limiter("messages", rates.messages)?,
             joins: limiter("joins", rates.joins)?,
+            third_party_invites: limiter("third_party_invites", rates.third_party_invites)?,
         };
         Ok(Self { limiters: rates.enabled.then(|| Arc::new(limiters)) })
     }
@@ -172,6 +179,7 @@ impl Limiters {
             RateClass::Registration => &self.registration,
             RateClass::Messages => &self.messages,
             RateClass::Joins => &self.joins,
+            RateClass::ThirdPartyInvites => &self.third_party_invites,
         }
     }
 }

@@ -6,6 +6,7 @@ mod secret;
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use api::{Network, Rates, Resource};
+use federation::identity::TrustedServer;
 use federation::outgoing::Policy;
 use ipnet::IpNet;
 use protocol::push::LegacyMentions;
@@ -33,6 +34,7 @@ pub(crate) struct Config {
     pub(crate) push: Push,
     pub(crate) server_notices: ServerNotices,
     pub(crate) user_directory: UserDirectory,
+    pub(crate) identity_servers: IdentityServers,
     pub(crate) outgoing: Outgoing,
     pub(crate) limits: Limits,
 }
@@ -226,6 +228,14 @@ pub(crate) struct ServerNotices {
 pub(crate) struct UserDirectory {
     /// Whether it finds all users of this server, not just those whom the searcher can see in rooms.
     pub(crate) search_all_users: bool,
+}
+
+/// Who knows whose an email address or a phone number is.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct IdentityServers {
+    /// Whom of those that clients name this server asks.
+    pub(crate) trusted: Vec<TrustedServer>,
 }
 
 /// Requests to servers that are no homeservers: identity servers, providers of single sign-on.

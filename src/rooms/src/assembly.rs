@@ -10,6 +10,7 @@ use protocol::room_version::{self, Rules};
 use protocol::{Depth, Pdu, auth};
 use ruma::events::room::power_levels::UserPowerLevel;
 use ruma::events::{StateEventType, TimelineEventType};
+use ruma::room::RoomSummary;
 use ruma::room_version_rules::EventIdFormatVersion;
 use ruma::{OwnedEventId, OwnedRoomId, OwnedUserId, RoomId, UserId};
 use serde::Deserialize;
@@ -170,6 +171,26 @@ impl<'a> Assembly<'a> {
     /// Lists the room to everybody, or no longer.
     pub(crate) fn publish(&mut self, publication: Publication) {
         self.head.publication = publication;
+    }
+
+    /// The room with the events added so far.
+    pub(crate) async fn summary(&self) -> Result<RoomSummary, RoomError> {
+        self.rooms.summary_at(self.room, &self.room_id, &self.head, &self.redacted).await
+    }
+
+    /// Fails with [`RoomError::Forbidden`] if a user may not invite by third-party id now.
+    /// Spec: room versions, "Authorisation rules", `m.room.third_party_invite`.
+    pub(crate) async fn check_inviter(&self, user: &UserId) -> Result<(), RoomError> {
+        let kind = TimelineEventType::RoomThirdPartyInvite;
+        let nothing = RawValue::NULL.to_owned();
+        let draft = Draft::new(user.to_owned(), kind, Some(String::new()), nothing);
+        let auth_state = self.auth_state(&draft).await?;
+        let member = auth_state.get(&(StateEventType::RoomMember, user.to_string()));
+        let membership = member.and_then(|event| membership::of(&event.pdu));
+        if membership == Some(Membership::Join) && self.power_levels(&auth_state).can_invite(user) {
+            return Ok(());
+        }
+        Err(RoomError::Forbidden("you may not invite anybody to this room".to_owned()))
     }
 
     /// Keeps the directory in step with the room.

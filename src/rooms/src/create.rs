@@ -1,5 +1,6 @@
 //! Creating rooms.
 
+use futures_util::future::try_join_all;
 use protocol::room_version::{self, Rules};
 use ruma::events::TimelineEventType;
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId};
@@ -11,7 +12,8 @@ use crate::aliases::check_length;
 use crate::assembly::Draft;
 use crate::founding::Founding;
 use crate::membership::member_content;
-use crate::{RoomError, Rooms};
+use crate::third_party_invites::Addressee;
+use crate::{RoomError, Rooms, ThirdPartyInvite};
 
 /// How a room is set up at first. Spec: client-server API, `POST /createRoom`, `preset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,6 +65,8 @@ pub struct CreateRoom {
     pub alias: Option<OwnedRoomAliasId>,
     /// Whom to invite.
     pub invite: Vec<OwnedUserId>,
+    /// Whom to invite of whom only an address is known.
+    pub invite_third_party: Vec<ThirdPartyInvite>,
     /// What these are invited to.
     pub invitation: Invitation,
     /// Keys that replace those of the default power levels.
@@ -71,8 +75,9 @@ pub struct CreateRoom {
     pub publication: Publication,
 }
 
-/// The most users invited and the most initial state events of one request.
+/// The most users invited, of these by an address, and the most initial state events of one request.
 const MAX_INVITES: usize = 100;
+const MAX_THIRD_PARTY_INVITES: usize = 10;
 const MAX_INITIAL_STATE: usize = 500;
 
 /// The level to replace a room where creators are above all levels.
@@ -82,7 +87,8 @@ impl Rooms {
     /// Creates a room, whole or not at all, and returns its ID once it is durable.
     ///
     /// Fails with [`RoomError::UnsupportedVersion`], [`RoomError::AliasInUse`], [`RoomError::InvalidRoomState`] when the
-    /// room's rules do not allow an event that the request adds, and as that event would. Spec: client-server API, `POST /createRoom`.
+    /// room's rules do not allow an event that the request adds, and as that event or an invitation would. Spec: client-server
+    /// API, `POST /createRoom`.
     #[tracing::instrument(skip_all, fields(%creator))]
     pub async fn create_room(
         &self,
@@ -96,13 +102,10 @@ impl Rooms {
     pub(crate) async fn create_room_with(
         &self,
         creator: &UserId,
-        wish: CreateRoom,
+        mut wish: CreateRoom,
         also: impl FnOnce(&mut Batch, &RoomId) -> Result<(), StoreError>,
     ) -> Result<OwnedRoomId, RoomError> {
-        if wish.invite.len() > MAX_INVITES || wish.initial_state.len() > MAX_INITIAL_STATE {
-            let limits = format!("{MAX_INVITES} invitations, {MAX_INITIAL_STATE} state events");
-            return Err(RoomError::InvalidParameter(format!("more than {limits}")));
-        }
+        check_size(&wish)?;
         let version = wish.version.clone();
         let version = version.unwrap_or_else(|| self.settings().default_version.clone());
         let rules = room_version::rules(&version)
@@ -116,10 +119,12 @@ impl Rooms {
         if wish.publication == Publication::Published {
             self.check_publisher(creator).await?;
         }
+        let third_party = self.sort_out(&mut wish).await?;
         let plan = Plan { creator, rules: rules.clone(), wish: &wish };
         let (create, drafts) = (plan.create_content(), self.drafts(&plan).await?);
         let publication = wish.publication;
-        let founding = Founding { creator, version, rules, create, drafts, publication };
+        let founding =
+            Founding { creator, version, rules, create, drafts, third_party, publication };
         let add_alias = |batch: &mut Batch, room_id: &RoomId| {
             if let Some(alias) = &wish.alias {
                 let record =
@@ -135,6 +140,22 @@ impl Rooms {
             (Err(RoomError::Forbidden(reason)), _) => Err(RoomError::InvalidRoomState(reason)),
             (outcome, _) => outcome,
         }
+    }
+
+    /// Has identity servers tell who is meant by addresses: users are invited as such, the others are left.
+    async fn sort_out(&self, wish: &mut CreateRoom) -> Result<Vec<Addressee>, RoomError> {
+        let addressees = wish.invite_third_party.iter().map(|invite| self.addressee(invite));
+        let addressees = addressees.collect::<Result<Vec<_>, _>>()?;
+        let users = try_join_all(addressees.iter().map(Addressee::user)).await?;
+        let mut left = Vec::new();
+        for (addressee, user) in addressees.into_iter().zip(users) {
+            match user {
+                Some(user) if wish.invite.contains(&user) => {}
+                Some(user) => wish.invite.push(user),
+                None => left.push(addressee),
+            }
+        }
+        Ok(left)
     }
 
     /// What follows the create event, in the order that the specification gives.
@@ -183,6 +204,21 @@ impl Rooms {
         }
         Ok(drafts)
     }
+}
+
+fn check_size(wish: &CreateRoom) -> Result<(), RoomError> {
+    let third_party = wish.invite_third_party.len();
+    if wish.invite.len() + third_party > MAX_INVITES
+        || third_party > MAX_THIRD_PARTY_INVITES
+        || wish.initial_state.len() > MAX_INITIAL_STATE
+    {
+        let limits = format!(
+            "{MAX_INVITES} invitations, {MAX_THIRD_PARTY_INVITES} by third-party id, \
+             {MAX_INITIAL_STATE} state events"
+        );
+        return Err(RoomError::InvalidParameter(format!("more than {limits}")));
+    }
+    Ok(())
 }
 
 /// A wish with what follows from it.

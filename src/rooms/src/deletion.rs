@@ -304,6 +304,7 @@ fn wish(successor: &SuccessorRoom) -> CreateRoom {
         topic: None,
         alias: None,
         invite: Vec::new(),
+        invite_third_party: Vec::new(),
         invitation: Invitation::Ordinary,
         power_levels,
         publication: Publication::Private,

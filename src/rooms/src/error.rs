@@ -1,5 +1,7 @@
 //! What can go wrong in a room.
 
+use federation::identity::IdentityError;
+use protocol::InvalidThirdPartyId;
 use protocol::auth::AuthError;
 use protocol::event_builder::BuildError;
 use ruma::{
@@ -96,9 +98,15 @@ pub enum RoomError {
     /// The user wants no invitation by who invites.
     #[error("{0} does not accept your invitation")]
     InviteBlocked(OwnedUserId),
-    /// The user is named by a third-party id, and no identity server is trusted to say who that is.
+    /// The user is named by a third-party id, and the identity server is not trusted to say who that is.
     #[error("the identity server {0} is not trusted here")]
     IdentityServerNotTrusted(String),
+    /// The third-party id is none.
+    #[error(transparent)]
+    ThirdPartyId(#[from] InvalidThirdPartyId),
+    /// The identity server did not do its part.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
     /// Another server would have to be asked, and is not reached from here.
     #[error("{0} cannot be reached")]
     Unreachable(OwnedServerName),

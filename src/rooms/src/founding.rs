@@ -13,6 +13,7 @@ use store::{Batch, Publication, RoomNumber, StoreError};
 
 use crate::assembly::{Assembly, Draft, random_localpart};
 use crate::create::raw;
+use crate::third_party_invites::Addressee;
 use crate::{RoomError, Rooms};
 
 /// A room that is being made.
@@ -24,6 +25,8 @@ pub(crate) struct Founding<'a> {
     pub(crate) create: Map<String, Value>,
     /// What follows the create event.
     pub(crate) drafts: Vec<Draft>,
+    /// Who is invited, after these, of whom only an address is known.
+    pub(crate) third_party: Vec<Addressee>,
     pub(crate) publication: Publication,
 }
 
@@ -61,7 +64,7 @@ impl Rooms {
             }
             made_at = MilliSecondsSinceUnixEpoch(made_at.get().saturating_add(uint!(1)));
         };
-        let Founding { version, drafts, publication, .. } = founding;
+        let Founding { creator, version, drafts, third_party, publication, .. } = founding;
         let room_id = create.room_id.clone();
         self.number_names(&drafts).await?;
         self.store().number_state_key(&"m.room.create".into(), "").await?;
@@ -71,6 +74,11 @@ impl Rooms {
         assembly.add_create(create, &json).await?;
         for draft in drafts {
             assembly.add(draft).await?;
+        }
+        let invites = self.stored_invites(&assembly, creator, &third_party).await?;
+        self.number_names(&invites).await?;
+        for invite in invites {
+            assembly.add(invite).await?;
         }
         assembly.publish(publication);
         let (batch, ..) = assembly.finish().await?;

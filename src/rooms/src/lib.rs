@@ -54,6 +54,7 @@ mod takeover;
 mod tasks;
 #[cfg(test)]
 mod testing;
+mod third_party_invites;
 mod thread_subscriptions;
 mod threads;
 mod timeline;
@@ -90,6 +91,7 @@ pub use search::{
 };
 pub use send::{Message, unique_transaction_id};
 pub use server_notices::{Notice, NoticeSettings, Recipient, SentNotice};
+pub use third_party_invites::ThirdPartyInvite;
 pub use thread_subscriptions::{Subscribing, SubscriptionError, SubscriptionPage};
 pub use threads::ThreadsOf;
 pub use timeline::{Page, Placed, Stretch};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use federation::identity::IdentityServers;
 use protocol::push::LegacyMentions;
 use protocol::{Clock, SigningKey};
 use quick_cache::sync::Cache;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub max_event_delay: Duration,
     /// Whether push rules search messages for names.
     pub legacy_mentions: LegacyMentions,
+    /// Who is asked whose an email address is.
+    pub identity_servers: IdentityServers,
 }
 
 impl Default for Settings {
@@ -59,6 +62,7 @@ impl Default for Settings {
             after_leaving: Forgotten::No,
             max_event_delay: Duration::from_hours(24),
             legacy_mentions: LegacyMentions::default(),
+            identity_servers: IdentityServers::default(),
         }
     }
 }

@@ -176,6 +176,7 @@ impl NoticeSettings {
             topic: None,
             alias: None,
             invite: vec![user.to_owned()],
+            invite_third_party: Vec::new(),
             invitation: Invitation::Ordinary,
             power_levels,
             publication: Publication::Private,

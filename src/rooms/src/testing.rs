@@ -40,6 +40,7 @@ pub(crate) fn wish(preset: Preset, version: RoomVersionId) -> CreateRoom {
         topic: None,
         alias: None,
         invite: Vec::new(),
+        invite_third_party: Vec::new(),
         invitation: Invitation::Ordinary,
         power_levels: Map::new(),
         publication: Publication::Private,

@@ -114,6 +114,7 @@ impl Rooms {
             rules: wish.rules.clone(),
             create: old.successor_of(&creators),
             drafts: self.carried_state(user, old, &creators).await?,
+            third_party: Vec::new(),
             publication: old.head.publication,
         };
         let Founded { mut batch, room, room_id } = self.assemble_room(founding).await?;

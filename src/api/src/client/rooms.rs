@@ -3,6 +3,7 @@
 mod aliases;
 mod creation;
 mod directory;
+mod invitations;
 mod joining;
 mod members;
 mod membership;
@@ -24,12 +25,15 @@ use rooms::{RoomError, Rooms, Viewer};
 use ruma::serde::Raw;
 use serde_json::value::RawValue;
 
-use crate::{EdgeBuilder, Endpoints, MatrixError, Requester};
+use self::invitations::Inviting;
+use crate::{EdgeBuilder, Endpoints, MatrixError, RateLimits, Requester};
 
 /// All endpoints of rooms.
-pub fn endpoints(all: EdgeBuilder, rooms: &Rooms) -> EdgeBuilder {
+pub fn endpoints(all: EdgeBuilder, rooms: &Rooms, rate_limits: RateLimits) -> EdgeBuilder {
     let begin = || Endpoints::new(rooms.clone());
-    all.with(creation::endpoints(begin()))
+    let inviting = Inviting::new(rooms.clone(), rate_limits);
+    all.with(creation::endpoints(Endpoints::new(inviting.clone())))
+        .with(invitations::endpoints(Endpoints::new(inviting)))
         .with(joining::endpoints(begin()))
         .with(membership::endpoints(begin()))
         .with(mutual::endpoints(begin()))

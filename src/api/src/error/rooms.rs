@@ -1,6 +1,7 @@
 //! What a client is told when something in a room fails.
 
 use http::StatusCode;
+use protocol::InvalidThirdPartyId;
 use rooms::RoomError;
 use rooms::presence::PresenceError;
 use ruma::api::error::ErrorKind;
@@ -33,7 +34,9 @@ impl From<RoomError> for MatrixError {
             }
             RoomError::GuestsForbidden => (StatusCode::FORBIDDEN, ErrorKind::GuestAccessForbidden),
             RoomError::Malformed(_) => (StatusCode::BAD_REQUEST, ErrorKind::BadJson),
-            RoomError::InvalidParameter(_) | RoomError::AliasNotLocal(_) => {
+            RoomError::InvalidParameter(_)
+            | RoomError::AliasNotLocal(_)
+            | RoomError::ThirdPartyId(InvalidThirdPartyId::Address) => {
                 (StatusCode::BAD_REQUEST, ErrorKind::InvalidParam)
             }
             RoomError::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, ErrorKind::TooLarge),
@@ -61,6 +64,10 @@ impl From<RoomError> for MatrixError {
             RoomError::IdentityServerNotTrusted(_) => {
                 (StatusCode::FORBIDDEN, ErrorKind::ServerNotTrusted)
             }
+            RoomError::ThirdPartyId(InvalidThirdPartyId::Medium) => {
+                (StatusCode::BAD_REQUEST, ErrorKind::ThreepidMediumNotSupported)
+            }
+            RoomError::Identity(error) => return error.into(),
             RoomError::Unreachable(_) => (StatusCode::BAD_GATEWAY, ErrorKind::Unknown),
             RoomError::Busy => return Self::limit_exceeded(std::time::Duration::from_secs(1)),
             RoomError::Damaged(_) | RoomError::Store(_) => return Self::internal(&error),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use accounts::{Accounts, GuessLimit, Guests, Registration};
 use api::{EdgeBuilder, RateLimits, Shutdown, admin, client, client::well_known::WellKnown};
+use federation::{identity::IdentityServers, outgoing::Outgoing};
 use protocol::{Clock, SystemClock};
 use rooms::presence::Tracking;
 use rooms::{Rooms, Search, SearchableUsers};
@@ -43,6 +44,8 @@ impl Services {
         let search_all = config.user_directory.search_all_users;
         let searchable_users =
             if search_all { SearchableUsers::All } else { SearchableUsers::Visible };
+        let outgoing = Outgoing::new(&(&config.outgoing).into());
+        let outgoing = outgoing.map_err(Failure::because("cannot send requests to others"))?;
         let settings = rooms::Settings {
             presence,
             redacted_retention: config.rooms.redacted_retention_seconds,
@@ -50,6 +53,7 @@ impl Services {
             server_notices,
             searchable_users,
             legacy_mentions: (&config.push).into(),
+            identity_servers: IdentityServers::new(&outgoing, &config.identity_servers.trusted),
             ..(&config.rooms).into()
         };
         let rooms = Rooms::new(store.clone(), name, signing_key, clock, settings);
@@ -68,7 +72,7 @@ impl Services {
         shutdown: &Shutdown,
     ) -> EdgeBuilder {
         let authenticator = Arc::new(self.accounts.clone());
-        let mut all = EdgeBuilder::new(authenticator, rate_limits, (&config.limits).into())
+        let mut all = EdgeBuilder::new(authenticator, rate_limits.clone(), (&config.limits).into())
             .with(api::server::version::endpoints())
             .with(client::account::endpoints(self.accounts.clone()))
             .with(client::account_data::endpoints(self.accounts.clone()))
@@ -98,7 +102,7 @@ impl Services {
         let notices_name = &config.server_notices.display_name;
         all = admin::endpoints(all, &self.accounts, &self.rooms, notices_name);
         all = client::reporting::endpoints(all, &self.rooms);
-        all = client::rooms::endpoints(all, &self.rooms);
+        all = client::rooms::endpoints(all, &self.rooms, rate_limits);
         all = client::delayed_events::endpoints(all, &self.rooms);
         all = client::receipts::endpoints(all, &self.rooms);
         all = client::typing::endpoints(all, &self.rooms);

@@ -121,6 +121,7 @@ impl House {
             topic: None,
             alias: None,
             invite: Vec::new(),
+            invite_third_party: Vec::new(),
             invitation: Invitation::Ordinary,
             power_levels: Map::new(),
             publication: store::Publication::Private,

@@ -11,22 +11,23 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::directory::publication;
+use super::invitations::Inviting;
 use crate::{Endpoints, MatrixError, RateClass, Requester, Settings};
 
-pub(super) fn endpoints(endpoints: Endpoints<Rooms>) -> Endpoints<Rooms> {
+pub(super) fn endpoints(endpoints: Endpoints<Inviting>) -> Endpoints<Inviting> {
     endpoints.at_with(Settings::default().class(RateClass::Joins).required_body(), create_room)
 }
 
 async fn create_room(
-    rooms: Rooms,
+    inviting: Inviting,
     requester: Requester,
     request: Request,
 ) -> Result<Response, MatrixError> {
-    if let Some(invited) = request.invite_3pid.first() {
-        return Err(RoomError::IdentityServerNotTrusted(invited.id_server.clone()).into());
-    }
+    let rooms = inviting.rooms();
+    let third_party = request.invite_3pid.into_iter();
+    let third_party = third_party.map(|invite| inviting.counted(&requester, invite));
     let preset = preset(request.preset.as_ref(), &request.visibility)?;
-    let alias = request.room_alias_name.as_deref().map(|name| local_alias(&rooms, name));
+    let alias = request.room_alias_name.as_deref().map(|name| local_alias(rooms, name));
     let initial_state = request.initial_state.iter().map(|state| initial_state(state.json()));
     let wish = CreateRoom {
         version: request.room_version,
@@ -37,6 +38,7 @@ async fn create_room(
         topic: request.topic,
         alias: alias.transpose()?,
         invite: request.invite,
+        invite_third_party: third_party.collect::<Result<_, _>>()?,
         invitation: if request.is_direct { Invitation::Direct } else { Invitation::Ordinary },
         power_levels: match &request.power_level_content_override {
             Some(levels) => object(levels)?,

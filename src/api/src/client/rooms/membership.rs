@@ -2,9 +2,8 @@
 
 use rooms::{MembershipChange, RoomError, Rooms};
 use ruma::api::client::knock::knock_room;
-use ruma::api::client::membership::invite_user::v3::InvitationRecipient;
 use ruma::api::client::membership::{
-    ban_user, forget_room, invite_user, joined_rooms, kick_user, leave_room, unban_user,
+    ban_user, forget_room, joined_rooms, kick_user, leave_room, unban_user,
 };
 use ruma::{OwnedRoomId, RoomAliasId, RoomId, RoomOrAliasId};
 
@@ -12,13 +11,9 @@ use crate::{Endpoints, MatrixError, RateClass, Requester, Settings};
 
 pub(super) fn endpoints(endpoints: Endpoints<Rooms>) -> Endpoints<Rooms> {
     endpoints
-        .feature("org.matrix.msc4380")
-        .feature("org.matrix.msc4380.stable")
-        .feature("org.matrix.msc4155")
         .at_with(Settings::default().class(RateClass::Joins), knock)
         .at(leave)
         .at(forget)
-        .at_with(Settings::default().class(RateClass::Joins), invite)
         .at(kick)
         .at(ban)
         .at(unban)
@@ -68,25 +63,6 @@ async fn forget(
 ) -> Result<forget_room::v3::Response, MatrixError> {
     rooms.forget(requester.user_id(), &request.room_id).await?;
     Ok(forget_room::v3::Response::new())
-}
-
-async fn invite(
-    rooms: Rooms,
-    requester: Requester,
-    request: invite_user::v3::Request,
-) -> Result<invite_user::v3::Response, MatrixError> {
-    let invited = match &request.recipient {
-        InvitationRecipient::UserId(invited) => invited,
-        InvitationRecipient::ThirdPartyId(invited) => {
-            let server = invited.id_server.clone();
-            return Err(RoomError::IdentityServerNotTrusted(server).into());
-        }
-        _ => return Err(RoomError::Malformed("nobody is named".to_owned()).into()),
-    };
-    let (user, reason) = (requester.user_id(), invited.reason.as_deref());
-    let change = MembershipChange::Invite;
-    rooms.change_membership(&request.room_id, user, &invited.user_id, change, reason).await?;
-    Ok(invite_user::v3::Response::new())
 }
 
 async fn kick(

@@ -1,0 +1,287 @@
+//! Invitations by email address or phone number, with an identity server inside the test.
+//!
+//! Synapse speaks HTTPS only to identity servers and believes authorities only, so it is not asked; it also invites through whatever
+//! server a client names, where hearth asks those that it trusts.
+
+use complement_tests::{
+    Client, FakeIdentityServer, Homeserver, Server, encoded, room_path, state_path, unique,
+};
+use serde_json::{Value, json};
+
+const KIND: &str = "m.room.third_party_invite";
+const CREATE: &str = "/_matrix/client/v3/createRoom";
+
+/// Where nobody listens.
+const NOBODY: &str = "127.0.0.1:1";
+
+/// A server that trusts an identity server of this test's own, Ada and Bo on it, and Ada's room.
+struct Kitchen {
+    identity: FakeIdentityServer,
+    ada: Client,
+    bo: Client,
+    room: String,
+}
+
+impl Kitchen {
+    async fn new() -> Option<Self> {
+        Self::with(&[("HEARTH_OUTGOING__ALLOWED_PRIVATE_NETWORKS", r#"["127.0.0.0/8"]"#)]).await
+    }
+
+    /// With these settings; `None` on Synapse.
+    async fn with(settings: &[(&str, &str)]) -> Option<Self> {
+        if Homeserver::chosen() != Homeserver::Hearth {
+            return None;
+        }
+        let identity = FakeIdentityServer::start().await;
+        let trusted = format!(r#"["http://{}", "http://{NOBODY}"]"#, identity.name());
+        let mut all = vec![
+            ("HEARTH_IDENTITY_SERVERS__TRUSTED", trusted.as_str()),
+            ("HEARTH_OUTGOING__TIMEOUT_SECONDS", "2"),
+        ];
+        all.extend(settings);
+        let server = Server::start_with(&all).await;
+        let (ada, bo) = (server.register("ada").await, server.register("bo").await);
+        let body = json!({ "preset": "private_chat", "name": "Kitchen" });
+        let room = ada.create_room_with(&body).await;
+        Some(Self { identity, ada, bo, room })
+    }
+
+    /// An invitation of an email address.
+    fn invite(&self, address: &str) -> Value {
+        json!({
+            "id_server": self.identity.name(), "id_access_token": "good",
+            "medium": "email", "address": address,
+        })
+    }
+
+    /// As [`Self::invite`], with one key of another value.
+    fn invite_but(&self, key: &str, value: &str) -> Value {
+        let mut invite = self.invite("bo@example.org");
+        invite[key] = json!(value);
+        invite
+    }
+
+    async fn join_signed(&self, token: &str) -> complement_tests::Answer {
+        let signed = self.identity.signed(&self.ada.user_id, &self.bo.user_id, token);
+        let body = json!({ "third_party_signed": signed });
+        self.bo.post(&room_path(&self.room, "join"), &body).await
+    }
+
+    /// The invitations by third-party id in a room, by their tokens.
+    async fn invitations(&self, room: &str) -> Vec<(String, Value)> {
+        let state = self.ada.get(&room_path(room, "state")).await.expect_ok();
+        let events = state.as_array().expect("a list of events").iter();
+        let invitations = events.filter(|event| event["type"] == KIND);
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        invitations.map(|event| (text(&event["state_key"]), event["content"].clone())).collect()
+    }
+}
+
+/// Spec: "Third-party invites": the identity server is asked to record the invitation, and whoever shows its signature comes in.
+#[tokio::test]
+async fn an_address_without_a_user_is_invited_and_its_owner_comes_in() {
+    let Some(kitchen) = Kitchen::new().await else { return };
+    let Kitchen { identity, ada, bo, room } = &kitchen;
+    let name = format!("/_matrix/client/v3/profile/{}/displayname", encoded(&ada.user_id));
+    ada.put(&name, &json!({ "displayname": "Ada" })).await.expect_ok();
+
+    let invite = kitchen.invite("Bo+Tea@Example.ORG");
+    let answer = ada.post(&room_path(room, "invite"), &invite).await;
+    assert_eq!(answer.expect_ok(), json!({}));
+
+    let [stored] = &identity.asked("/store-invite")[..] else { panic!("one invitation is stored") };
+    assert_eq!(stored.header("content-type"), "application/json");
+    let expected = json!({
+        "medium": "email", "address": "bo+tea@example.org", "room_id": room, "sender": ada.user_id,
+        "sender_display_name": "Ada", "room_name": "Kitchen", "room_join_rules": "invite",
+    });
+    assert_eq!(stored.json(), expected);
+    let [looked_up] = &identity.asked("/lookup")[..] else { panic!("one address is looked up") };
+    assert!(!looked_up.body.contains("example"), "{}", looked_up.body);
+
+    let [(token, content)] = &kitchen.invitations(room).await[..] else { panic!("one invitation") };
+    let key = json!({
+        "public_key": identity.public_key(),
+        "key_validity_url": "https://id.example.org/_matrix/identity/v2/pubkey/isvalid",
+    });
+    assert_eq!(content["display_name"], "b...@e...");
+    assert_eq!(content["public_keys"], json!([key]));
+    assert_eq!(content["public_key"], key["public_key"]);
+    assert_eq!(content["key_validity_url"], key["key_validity_url"]);
+
+    kitchen.join_signed(token).await.expect_ok();
+    assert_eq!(ada.state(room, "m.room.member", &bo.user_id).await["membership"], "join");
+}
+
+/// Spec: "If it is, an invite is simply issued for that user."
+#[tokio::test]
+async fn the_user_of_an_address_is_invited() {
+    let Some(kitchen) = Kitchen::new().await else { return };
+    let Kitchen { identity, ada, bo, room } = &kitchen;
+    identity.bind("bo@example.org", &bo.user_id);
+    let path = room_path(room, "invite");
+    // Who has changed the pepper is asked for it once more.
+    let invite = kitchen.invite_but("id_access_token", "rotating");
+    ada.post(&path, &invite).await.expect_ok();
+
+    assert_eq!(identity.asked("/hash_details").len(), 2);
+    assert!(identity.asked("/store-invite").is_empty());
+    assert_eq!(ada.state(room, "m.room.member", &bo.user_id).await["membership"], "invite");
+    bo.join(room).await;
+    let answer = ada.post(&path, &kitchen.invite("bo@example.org")).await;
+    answer.expect_error(403, "M_FORBIDDEN");
+
+    bo.leave(room).await;
+    let config = format!(
+        "/_matrix/client/v3/user/{}/account_data/m.invite_permission_config",
+        encoded(&bo.user_id)
+    );
+    bo.put(&config, &json!({ "default_action": "block" })).await.expect_ok();
+    let answer = ada.post(&path, &kitchen.invite("bo@example.org")).await;
+    answer.expect_error(403, "M_INVITE_BLOCKED");
+}
+
+/// Spec: room versions, "Authorisation rules": the invitation's event has the key, and without it nobody is let in.
+#[tokio::test]
+async fn an_invitation_that_was_taken_back_lets_nobody_in() {
+    let Some(kitchen) = Kitchen::new().await else { return };
+    let Kitchen { ada, room, .. } = &kitchen;
+    let invite = kitchen.invite("bo@example.org");
+    ada.post(&room_path(room, "invite"), &invite).await.expect_ok();
+    let token = kitchen.invitations(room).await[0].0.clone();
+    ada.set_state(room, KIND, &token, &json!({})).await;
+    kitchen.join_signed(&token).await.expect_error(403, "M_FORBIDDEN");
+    kitchen.join_signed("another").await.expect_error(403, "M_FORBIDDEN");
+}
+
+/// Spec: `POST /rooms/{roomId}/invite`: "The inviter is not currently in the room", "The inviter's power level is
+/// insufficient". No mail is sent for them.
+#[tokio::test]
+async fn the_identity_server_is_not_asked_for_those_who_may_not_invite() {
+    let Some(kitchen) = Kitchen::new().await else { return };
+    let Kitchen { identity, ada, bo, room } = &kitchen;
+    let (path, invite) = (room_path(room, "invite"), kitchen.invite("cy@example.org"));
+    bo.post(&path, &invite).await.expect_error(403, "M_FORBIDDEN");
+
+    ada.invite(room, bo).await;
+    bo.join(room).await;
+    let mut levels = ada.state(room, "m.room.power_levels", "").await;
+    levels["invite"] = json!(50);
+    ada.set_state(room, "m.room.power_levels", "", &levels).await;
+    bo.post(&path, &invite).await.expect_error(403, "M_FORBIDDEN");
+    let nowhere = room_path("!nowhere:hearth.test", "invite");
+    ada.post(&nowhere, &invite).await.expect_error(404, "M_NOT_FOUND");
+    assert!(identity.asked("").is_empty());
+
+    ada.post(&path, &invite).await.expect_ok();
+}
+
+#[tokio::test]
+async fn an_invitation_that_is_not_whole_or_makes_no_sense_is_refused() {
+    let Some(kitchen) = Kitchen::new().await else { return };
+    let Kitchen { identity, ada, room, .. } = &kitchen;
+    let path = room_path(room, "invite");
+    for missing in ["id_server", "id_access_token", "medium", "address"] {
+        let mut invite = kitchen.invite("bo@example.org");
+        invite.as_object_mut().expect("an object").remove(missing);
+        ada.post(&path, &invite).await.expect_error(400, "M_MISSING_PARAM");
+        let body = json!({ "invite_3pid": [invite] });
+        ada.post(CREATE, &body).await.expect_error(400, "M_BAD_JSON");
+    }
+    for (key, value, status, errcode) in [
+        ("id_server", "id.example.org", 403, "M_SERVER_NOT_TRUSTED"),
+        ("id_server", "127.0.0.1", 403, "M_SERVER_NOT_TRUSTED"),
+        ("address", "bo", 400, "M_INVALID_PARAM"),
+        ("address", "Bo <bo@example.org>", 400, "M_INVALID_PARAM"),
+        ("medium", "msisdn", 400, "M_INVALID_PARAM"),
+        ("medium", "pigeon", 400, "M_THREEPID_MEDIUM_NOT_SUPPORTED"),
+    ] {
+        let invite = kitchen.invite_but(key, value);
+        ada.post(&path, &invite).await.expect_error(status, errcode);
+        let body = json!({ "invite_3pid": [invite] });
+        ada.post(CREATE, &body).await.expect_error(status, errcode);
+    }
+    assert!(identity.asked("").is_empty());
+}
+
+#[tokio::test]
+async fn an_identity_server_that_fails_is_an_error_and_no_invitation() {
+    let Some(kitchen) = Kitchen::new().await else { return };
+    let Kitchen { ada, room, .. } = &kitchen;
+    for (key, value, status, errcode) in [
+        ("id_access_token", "terms", 403, "M_TERMS_NOT_SIGNED"),
+        ("id_access_token", "wrong", 403, "M_FORBIDDEN"),
+        ("id_access_token", "new\nline", 403, "M_FORBIDDEN"),
+        ("id_access_token", "broken", 502, "M_UNKNOWN"),
+        ("id_access_token", "nonsense", 502, "M_UNKNOWN"),
+        ("id_access_token", "huge", 502, "M_UNKNOWN"),
+        ("id_access_token", "slow", 502, "M_UNKNOWN"),
+        ("id_server", NOBODY, 502, "M_UNKNOWN"),
+    ] {
+        let invite = kitchen.invite_but(key, value);
+        let answer = ada.post(&room_path(room, "invite"), &invite).await;
+        answer.expect_error(status, errcode);
+    }
+    assert!(kitchen.invitations(room).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_identity_server_on_a_private_network_is_not_asked_unless_that_is_allowed() {
+    let Some(kitchen) = Kitchen::with(&[]).await else { return };
+    let Kitchen { identity, ada, room, .. } = &kitchen;
+    let invite = kitchen.invite("bo@example.org");
+    let answer = ada.post(&room_path(room, "invite"), &invite).await;
+    answer.expect_error(502, "M_UNKNOWN");
+    assert!(identity.asked("").is_empty());
+}
+
+/// Spec: `POST /createRoom`, `invite_3pid`.
+#[tokio::test]
+async fn a_room_begins_with_invitations_by_address() {
+    let Some(kitchen) = Kitchen::new().await else { return };
+    let Kitchen { identity, ada, bo, .. } = &kitchen;
+    identity.bind("bo@example.org", &bo.user_id);
+    let alias = unique("tea");
+    let invites = |token: &str| {
+        let mut stranger = kitchen.invite("cy@example.org");
+        stranger["id_access_token"] = json!(token);
+        json!({
+            "preset": "private_chat", "name": "Tea", "room_alias_name": alias, "is_direct": true,
+            "invite_3pid": [kitchen.invite("bo@example.org"), stranger],
+        })
+    };
+    // The room is made whole or not at all, so its alias is not taken.
+    ada.post(CREATE, &invites("broken")).await.expect_error(502, "M_UNKNOWN");
+    let room = ada.create_room_with(&invites("good")).await;
+
+    let member = ada.get(&state_path(&room, "m.room.member", &bo.user_id)).await.expect_ok();
+    assert_eq!((&member["membership"], &member["is_direct"]), (&json!("invite"), &json!(true)));
+    let [(token, _)] = &kitchen.invitations(&room).await[..] else { panic!("one invitation") };
+    assert!(token.starts_with("token-"), "{token}");
+    let [stored] = &identity.asked("/store-invite")[..] else { panic!("one invitation is stored") };
+    let stored = stored.json();
+    assert_eq!((&stored["room_id"], &stored["room_name"]), (&json!(room), &json!("Tea")));
+    assert_eq!(stored["room_alias"], format!("#{alias}:hearth.test"));
+
+    let many = vec![kitchen.invite("cy@example.org"); 11];
+    let answer = ada.post(CREATE, &json!({ "invite_3pid": many })).await;
+    answer.expect_error(400, "M_INVALID_PARAM");
+}
+
+#[tokio::test]
+async fn mails_are_sent_for_one_user_only_so_often() {
+    let settings = [
+        ("HEARTH_OUTGOING__ALLOWED_PRIVATE_NETWORKS", r#"["127.0.0.0/8"]"#),
+        ("HEARTH_RATE_LIMITS__ENABLED", "true"),
+        ("HEARTH_RATE_LIMITS__THIRD_PARTY_INVITES", "{per_second=0.005, burst=2}"),
+    ];
+    let Some(kitchen) = Kitchen::with(&settings).await else { return };
+    let Kitchen { identity, ada, bo, room } = &kitchen;
+    let (path, invite) = (room_path(room, "invite"), kitchen.invite("cy@example.org"));
+    ada.post(&path, &invite).await.expect_ok();
+    let body = json!({ "invite_3pid": [invite, invite] });
+    ada.post(CREATE, &body).await.expect_error(429, "M_LIMIT_EXCEEDED");
+    ada.post(&path, &invite).await.expect_error(429, "M_LIMIT_EXCEEDED");
+    assert_eq!(identity.asked("/store-invite").len(), 1);
+    ada.invite(room, bo).await;
+}
