@@ -17,38 +17,38 @@ const SCREEN: usize = 20;
 const BATCH: usize = 100;
 
 impl Bench {
-    /// The first screen of a user in many rooms of many members, the rest of the list, and requests to which there is
+    /// The first screen of a user in many rooms of many members, the whole list, and requests to which there is
     /// nothing to say.
     pub(crate) async fn sliding_list(&self) -> Outcome<Vec<Row>> {
         let user = self.villager.get_or_try_init(|| self.move_in()).await?;
         let mut user = user.lock().await;
         let Sizes { rooms, room_members, repeats, .. } = self.sizes;
+        let lists = (repeats / LIST_SHARE).max(1);
 
         let stretch = self.meter.start()?;
         let mut first = Latencies::new();
-        let mut connections = Vec::new();
-        for number in 0..(repeats / LIST_SHARE).max(1) {
-            let connection = format!("list-{number}");
+        for number in 0..lists {
             let asked = Instant::now();
-            let pos = user.slide(&connection, None, SCREEN).await?;
+            user.slide(&format!("screen-{number}"), None, SCREEN).await?;
             first.record(asked.elapsed());
-            connections.push((connection, pos));
         }
         let name = format!("first {SCREEN} of {rooms} rooms of {room_members} by sliding sync");
         let mut rows = vec![self.meter.end(&name, &stretch, &first)?];
 
         let stretch = self.meter.start()?;
-        let mut rest = Latencies::new();
-        for (connection, pos) in &mut connections {
+        let mut whole = Latencies::new();
+        let (mut connection, mut pos) = (String::new(), String::new());
+        for number in 0..lists {
+            connection = format!("list-{number}");
             let asked = Instant::now();
+            pos = user.slide(&connection, None, SCREEN).await?;
             for last in (SCREEN..rooms).step_by(BATCH) {
-                *pos = user.slide(connection, Some(pos), last + BATCH).await?;
+                pos = user.slide(&connection, Some(&pos), last + BATCH).await?;
             }
-            rest.record(asked.elapsed());
+            whole.record(asked.elapsed());
         }
-        rows.push(self.meter.end("the other rooms of that list", &stretch, &rest)?);
+        rows.push(self.meter.end("that list to its end, in steps", &stretch, &whole)?);
 
-        let Some((connection, mut pos)) = connections.pop() else { return Ok(rows) };
         let stretch = self.meter.start()?;
         let mut nothing = Latencies::new();
         for _ in 0..repeats {
@@ -95,7 +95,9 @@ impl User {
             },
         });
         let pos = pos.map(|pos| format!("&pos={}", encode(pos))).unwrap_or_default();
-        let answer: Value = self.post(&format!("{PATH}?timeout=0{pos}"), &body).await?;
+        let path = format!("{PATH}?timeout=0{pos}");
+        let answer = self.call("POST", &path, body.to_string().as_bytes()).await?;
+        let answer: Value = serde_json::from_slice(&answer)?;
         Ok(answer["pos"].as_str().ok_or("no position")?.to_owned())
     }
 }
