@@ -407,3 +407,40 @@ async fn an_account_made_by_an_administrator_has_the_usual_password() {
     let name = user.trim_start_matches('@').split(':').next().expect("a name");
     assert_eq!(answer.json()["displayname"], name);
 }
+
+/// Who a user is where they sign on.
+#[tokio::test]
+async fn external_ids_are_set_and_belong_to_one_user() {
+    let (admin, ada) = admin_and_ada().await;
+    let subject = unique("subject");
+    let club = json!([{ "auth_provider": "club", "external_id": subject }]);
+    let path = user_path(&ada.user_id);
+    assert_eq!(admin.get(&path).await.expect_ok()["external_ids"], json!([]));
+
+    let set = admin.put(&path, &json!({ "external_ids": club })).await.expect_ok();
+
+    assert_eq!(set["external_ids"], club);
+    assert_eq!(admin.get(&path).await.expect_ok()["external_ids"], club);
+    let owner = format!("/_synapse/admin/v1/auth_providers/club/users/{subject}");
+    assert_eq!(admin.get(&owner).await.expect_ok(), json!({ "user_id": ada.user_id }));
+    ada.get(&owner).await.expect_error(403, "M_FORBIDDEN");
+    admin.get(&format!("{owner}x")).await.expect_error(404, "M_NOT_FOUND");
+    let bo = ada.server().register("bo").await;
+    let taken = admin.put(&user_path(&bo.user_id), &json!({ "external_ids": club })).await;
+    taken.expect_error(409, "M_UNKNOWN");
+    // What is not named stays, what is set replaces what was.
+    admin.put(&path, &json!({ "displayname": "Ada" })).await.expect_ok();
+    assert_eq!(admin.get(&path).await.expect_ok()["external_ids"], club);
+    admin.put(&path, &json!({ "external_ids": [] })).await.expect_ok();
+    assert_eq!(admin.get(&path).await.expect_ok()["external_ids"], json!([]));
+    admin.put(&user_path(&bo.user_id), &json!({ "external_ids": club })).await.expect_ok();
+
+    let new = format!("@{}:{}", unique("cy"), ada.server().name());
+    let ids = json!([{ "auth_provider": "work", "external_id": subject }]);
+    let made = admin.put(&user_path(&new), &json!({ "external_ids": ids })).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    assert_eq!(made.json()["external_ids"], ids);
+    let malformed = json!({ "external_ids": [{ "auth_provider": "club" }] });
+    let refused = admin.put(&path, &malformed).await;
+    refused.expect_error_of(&[(400, "M_BAD_JSON"), (400, "M_MISSING_PARAM")]);
+}

@@ -1,15 +1,17 @@
 //! Making accounts. Spec: client-server API, "Account registration and management".
 
+use std::collections::BTreeSet;
+
 use ruma::{
     OwnedUserId, UserId,
     api::client::uiaa::{AuthData, AuthFlow, AuthType},
 };
-use store::{Batch, Restrictions, Role, StoreError, UserKind, UserRecord, UserStatus};
+use store::{Batch, ExternalId, Restrictions, Role, StoreError, UserKind, UserRecord, UserStatus};
 
 use crate::{
-    ATTEMPTS, Accounts, InteractiveAuthError, NewDevice, NewSession, Operation, PasswordError,
-    Registration, Secret, UsernameError, interactive::Passed, secret::random_name,
-    usernames::new_user_id,
+    ATTEMPTS, Accounts, ExternalIdError, InteractiveAuthError, NewDevice, NewSession, Operation,
+    PasswordError, Registration, Secret, UsernameError, external_ids::check_external_ids,
+    interactive::Passed, secret::random_name, usernames::new_user_id,
 };
 
 /// What somebody who registers sends.
@@ -72,6 +74,9 @@ pub enum RegistrationError {
     /// The registration token was used up while its holder registered.
     #[error("the registration token is not valid any more")]
     TokenUsedUp,
+    /// They cannot be who they are elsewhere.
+    #[error("{0}")]
+    ExternalId(#[from] ExternalIdError),
     /// They are to authenticate first.
     #[error("{0}")]
     Auth(#[from] InteractiveAuthError),
@@ -89,6 +94,7 @@ pub struct NewUser {
     kind: UserKind,
     display_name: Option<String>,
     registration_token: Option<String>,
+    external_ids: BTreeSet<ExternalId>,
     then: AfterRegistration,
 }
 
@@ -102,6 +108,7 @@ impl NewUser {
             kind: UserKind::Registered,
             display_name: None,
             registration_token: None,
+            external_ids: BTreeSet::new(),
             then: AfterRegistration::Nothing,
         }
     }
@@ -127,6 +134,12 @@ impl NewUser {
     #[must_use]
     pub fn display_name(self, display_name: impl Into<String>) -> Self {
         Self { display_name: Some(display_name.into()), ..self }
+    }
+
+    /// Who signs on elsewhere, too.
+    #[must_use]
+    pub fn external_ids(self, ids: impl IntoIterator<Item = ExternalId>) -> Self {
+        Self { external_ids: ids.into_iter().collect(), ..self }
     }
 
     /// Who logs in at once.
@@ -201,6 +214,7 @@ impl Accounts {
     #[tracing::instrument(skip_all, fields(username = %user.username))]
     pub async fn create_user(&self, user: NewUser) -> Result<Registered, RegistrationError> {
         let user_id = self.check_available(&user.username).await?;
+        check_external_ids(&user.external_ids)?;
         let password_hash = match &user.password {
             Some(password) => Some(self.0.passwords.hash(password.expose()).await?),
             None => None,
@@ -223,7 +237,7 @@ impl Accounts {
                 Err(StoreError::Conflict) if self.account(&user_id).await?.is_some() => {
                     return Err(RegistrationError::Taken(user_id));
                 }
-                // The registration token was used by another in between.
+                // The registration token or external ID was used by another in between.
                 Err(StoreError::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -248,6 +262,12 @@ impl Accounts {
             && !self.use_registration_token(&mut batch, token).await?
         {
             return Err(RegistrationError::TokenUsedUp);
+        }
+        for id in &user.external_ids {
+            if self.store().user_of_external_id(id).await?.is_some() {
+                return Err(ExternalIdError::InUse.into());
+            }
+            batch.link_external_id(id, number)?;
         }
         let session = match &user.then {
             AfterRegistration::Nothing => None,

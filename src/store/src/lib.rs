@@ -19,6 +19,7 @@ mod engine;
 mod error;
 mod event_times;
 mod events;
+mod external_ids;
 mod filters;
 mod folder;
 mod key;
@@ -69,6 +70,7 @@ pub use engine::{Direction, Engine, Entry, KeyRange, Write, memory::MemoryEngine
 pub use error::{EngineError, StoreError};
 pub use event_times::Moment;
 pub use events::{EventIndex, EventKind, EventRecord, EventTransaction, TimelineEntry};
+pub use external_ids::ExternalId;
 pub use folder::{EngineKind, EngineOptions, engine_in, open, open_engine};
 pub use memberships::{
     Forgotten, Membership, MembershipChange, RoomMember, RoomMembership, StatedMembership,

@@ -2,9 +2,11 @@
 
 mod list;
 
+use std::collections::BTreeSet;
+
 use accounts::{
-    AccountDetails, Accounts, NewUser, OtherDevices, PropagateProfile, Restrictions, Role,
-    SentEvents,
+    AccountDetails, Accounts, ExternalId, NewUser, OtherDevices, PropagateProfile, Restrictions,
+    Role, SentEvents,
 };
 use rooms::Rooms;
 use ruma::{UserId, api::error::ErrorKind, profile::ProfileFieldName};
@@ -61,6 +63,20 @@ endpoint!(log_in: POST "/_synapse/admin/v1/users/{user_id}/login" {
     pub(crate) valid_until_ms: Option<ruma::MilliSecondsSinceUnixEpoch>,
 });
 
+endpoint!(user_of_external_id: GET "/_synapse/admin/v1/auth_providers/{provider}/users/{external_id}" {
+    #[ruma_api(path)]
+    pub(crate) provider: String,
+    #[ruma_api(path)]
+    pub(crate) external_id: String,
+});
+
+/// Who a user is to a provider.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+struct ExternalIdBody {
+    auth_provider: String,
+    external_id: String,
+}
+
 /// What an account is to be. What is missing stays as it is.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 struct Wish {
@@ -71,14 +87,26 @@ struct Wish {
     admin: Option<bool>,
     deactivated: Option<bool>,
     locked: Option<bool>,
+    external_ids: Option<Vec<ExternalIdBody>>,
+}
+
+impl Wish {
+    /// Who the user is to be elsewhere.
+    fn external_ids(&self) -> Option<BTreeSet<ExternalId>> {
+        let id = |body: &ExternalIdBody| ExternalId {
+            provider: body.auth_provider.clone(),
+            subject: body.external_id.clone(),
+        };
+        self.external_ids.as_ref().map(|ids| ids.iter().map(id).collect())
+    }
 }
 
 /// An account as it is shown alone.
-fn whole(account: &AccountDetails) -> Value {
+fn whole(account: &AccountDetails, external_ids: &[ExternalId]) -> Value {
     let mut whole = row(account);
-    for list in ["threepids", "external_ids"] {
-        whole[list] = json!([]);
-    }
+    whole["threepids"] = json!([]);
+    let id = |id: &ExternalId| json!({ "auth_provider": id.provider, "external_id": id.subject });
+    whole["external_ids"] = external_ids.iter().map(id).collect();
     let absent = ["appservice_id", "consent_server_notice_sent", "consent_version", "consent_ts"];
     for key in absent {
         whole[key] = Value::Null;
@@ -96,7 +124,14 @@ pub(super) struct Users {
 impl Users {
     async fn user(self, _: Administrator, request: user::Request) -> Result<Answer, MatrixError> {
         self.check_local(&request.user_id)?;
-        Answer::new(&whole(&self.account(&request.user_id).await?))
+        self.whole(&request.user_id).await
+    }
+
+    /// An account as it is shown alone.
+    async fn whole(&self, user_id: &UserId) -> Result<Answer, MatrixError> {
+        let ids = self.accounts.external_ids(user_id).await;
+        let ids = ids.map_err(|error| MatrixError::internal(&error))?;
+        Answer::new(&whole(&self.account(user_id).await?, &ids))
     }
 
     /// Makes an account, or changes one.
@@ -112,7 +147,11 @@ impl Users {
         check_end(&wish, known.as_ref())?;
         if known.is_none() {
             self.create(user_id, &wish).await?;
-            return Ok(Answer::new(&whole(&self.account(user_id).await?))?.created());
+            return Ok(self.whole(user_id).await?.created());
+        }
+        // First, as it can fail for what nobody sees in the request.
+        if let Some(ids) = wish.external_ids() {
+            self.accounts.set_external_ids(user_id, &ids).await?;
         }
         if let Some(password) = &wish.password {
             if wish.deactivated == Some(false) {
@@ -134,7 +173,7 @@ impl Users {
         if wish.deactivated == Some(true) {
             self.accounts.deactivate(user_id, SentEvents::Keep).await?;
         }
-        Answer::new(&whole(&self.account(user_id).await?))
+        self.whole(user_id).await
     }
 
     async fn create(&self, user_id: &UserId, wish: &Wish) -> Result<(), MatrixError> {
@@ -147,6 +186,9 @@ impl Users {
         }
         if wish.admin == Some(true) {
             user = user.role(Role::Admin);
+        }
+        if let Some(ids) = wish.external_ids() {
+            user = user.external_ids(ids);
         }
         self.accounts.create_user(user).await?;
         let avatar_url = wish.avatar_url.clone();
@@ -255,6 +297,17 @@ impl Users {
         Answer::new(&json!({ "available": true }))
     }
 
+    async fn user_of_external_id(
+        self,
+        _: Administrator,
+        request: user_of_external_id::Request,
+    ) -> Result<Answer, MatrixError> {
+        let id = ExternalId { provider: request.provider, subject: request.external_id };
+        let user_id = self.accounts.user_of_external_id(&id).await;
+        let user_id = user_id.map_err(|error| MatrixError::internal(&error))?;
+        Answer::new(&json!({ "user_id": user_id.ok_or_else(unknown_user)? }))
+    }
+
     async fn log_in(
         self,
         admin: Administrator,
@@ -310,5 +363,6 @@ pub(super) fn endpoints(users: Users) -> Endpoints<Users> {
         .at(Users::deactivate)
         .at(Users::suspend)
         .at(Users::username_available)
+        .at(Users::user_of_external_id)
         .at(Users::log_in)
 }

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use accounts::{
     AccountDataError, AdministrationError, AuthenticationError, DeactivationError, DeviceError,
-    FilterError, InteractiveAuthError, LoginError, LoginTokenError, ModerationError,
-    NewDeviceError, OpenIdError, PasswordChangeError, PasswordError, ProfileError, PushRuleError,
-    PusherError, RefreshError, RegistrationError, RegistrationTokenError, SharedSecretError,
-    ToDeviceError,
+    ExternalIdError, FilterError, InteractiveAuthError, LoginError, LoginTokenError,
+    ModerationError, NewDeviceError, OpenIdError, PasswordChangeError, PasswordError, ProfileError,
+    PushRuleError, PusherError, RefreshError, RegistrationError, RegistrationTokenError,
+    SharedSecretError, ToDeviceError,
 };
 use http::StatusCode;
 use protocol::push::PutRuleError;
@@ -109,6 +109,7 @@ impl From<RegistrationError> for MatrixError {
                 let kind = ErrorKind::GuestAccessForbidden;
                 return Self::new(StatusCode::FORBIDDEN, kind, error.to_string());
             }
+            RegistrationError::ExternalId(error) => return error.into(),
             RegistrationError::Password(error) => return error.into(),
             RegistrationError::Auth(error) => return error.into(),
             RegistrationError::Store(_) => return Self::internal(&error),
@@ -162,6 +163,21 @@ impl From<ModerationError> for MatrixError {
             ModerationError::UnknownUser => Self::not_found(error.to_string()),
             ModerationError::Store(_) => Self::internal(&error),
         }
+    }
+}
+
+impl From<ExternalIdError> for MatrixError {
+    /// Statuses and codes are Synapse's, whose tools read them.
+    fn from(error: ExternalIdError) -> Self {
+        let (status, kind) = match &error {
+            ExternalIdError::UnknownUser => (StatusCode::NOT_FOUND, ErrorKind::NotFound),
+            ExternalIdError::InUse => (StatusCode::CONFLICT, ErrorKind::Unknown),
+            ExternalIdError::Length | ExternalIdError::TooMany => {
+                (StatusCode::BAD_REQUEST, ErrorKind::InvalidParam)
+            }
+            ExternalIdError::Store(_) => return Self::internal(&error),
+        };
+        Self::new(status, kind, error.to_string())
     }
 }
 
