@@ -56,6 +56,7 @@ mod server_notices;
 mod settings;
 mod sliding_sync;
 mod spaces;
+mod sso;
 mod state;
 mod state_after;
 mod sync;

@@ -38,7 +38,7 @@ impl Accounts {
         auth: Option<&AuthData>,
     ) -> Result<(), DeactivationError> {
         let operation = Operation::of_owner("deactivate", session);
-        let owner = self.require_password(operation, session, auth).await?;
+        let owner = self.require_owner(operation, session, auth).await?;
         self.deactivate(&owner.user_id, sent).await
     }
 

@@ -125,7 +125,7 @@ impl Accounts {
         Ok(())
     }
 
-    /// Deletes devices of the session's user, who gives their password for it. Those that do not exist are gone
+    /// Deletes devices of the session's user, who shows for it that the account is theirs. Those that do not exist are gone
     /// already.
     #[tracing::instrument(skip_all, fields(user_id = %session.user_id, devices = ids.len()))]
     pub async fn delete_devices(
@@ -137,7 +137,7 @@ impl Accounts {
         let parts = ids.iter().map(|id| id.as_str());
         let parts = std::iter::once(session.user_id.as_str()).chain(parts);
         let operation = Operation::new("delete devices", parts);
-        self.require_password(operation, Some(session), auth).await?;
+        self.require_owner(operation, Some(session), auth).await?;
         let meant = |id: &DeviceId| ids.iter().any(|meant| meant == id);
         Ok(self.delete_own_devices(session.user, meant).await?)
     }

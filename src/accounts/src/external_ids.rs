@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use ruma::{OwnedUserId, UserId};
 use store::{Batch, ExternalId, StoreError, UserNumber};
 
-use crate::{ATTEMPTS, Accounts};
+use crate::{ATTEMPTS, Accounts, IdentityProvider};
 
 /// How many external IDs a user may have.
-const MAX_IDS: usize = 100;
+pub(crate) const MAX_IDS: usize = 100;
 
 /// Bytes of the longest name of a provider or subject. Spec: `OpenID` Connect Core, section 2, "sub".
-const MAX_NAME: usize = 255;
+pub(crate) const MAX_NAME: usize = 255;
 
 /// Why a user's external IDs were not set.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +40,25 @@ impl Accounts {
             Some(user) => self.store().external_ids(user, MAX_IDS).await,
             None => Ok(Vec::new()),
         }
+    }
+
+    /// Where else people may sign on.
+    pub fn identity_providers(&self) -> &[IdentityProvider] {
+        &self.settings().identity_providers
+    }
+
+    /// The providers, by ID, at which a user may sign on.
+    pub(crate) async fn linked_providers(
+        &self,
+        user: UserNumber,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let providers = self.identity_providers();
+        if providers.is_empty() {
+            return Ok(BTreeSet::new());
+        }
+        let ids = self.store().external_ids(user, MAX_IDS).await?.into_iter();
+        let ids = ids.map(|id| id.provider);
+        Ok(ids.filter(|id| providers.iter().any(|provider| provider.id == *id)).collect())
     }
 
     /// The user here who is this elsewhere.

@@ -15,7 +15,7 @@ use ruma::{
 };
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
-use store::StoreError;
+use store::{StoreError, UserNumber};
 
 use crate::{
     Accounts, LoginError, PasswordError, Secret, Session, after, login::Owner,
@@ -31,21 +31,24 @@ const LIFETIME: Duration = Duration::from_mins(30);
 /// What somebody authenticates for. An authentication counts for this one operation only, so a client that was
 /// tricked into completing one cannot have it used for something else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Operation([u8; 32]);
+pub struct Operation {
+    name: &'static str,
+    digest: [u8; 32],
+}
 
 impl Operation {
     /// The operation of an endpoint, called `name`, on what `parts` say.
-    pub fn new<'a>(name: &'a str, parts: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn new<'a>(name: &'static str, parts: impl IntoIterator<Item = &'a str>) -> Self {
         let mut hash = Sha256::new();
         for part in std::iter::once(name).chain(parts) {
             hash.update((part.len() as u64).to_be_bytes());
             hash.update(part);
         }
-        Self(hash.finalize().into())
+        Self { name, digest: hash.finalize().into() }
     }
 
     /// The operation called `name` on the account of the session's user, or on one that its owner will name.
-    pub(crate) fn of_owner(name: &str, session: Option<&Session>) -> Self {
+    pub(crate) fn of_owner(name: &'static str, session: Option<&Session>) -> Self {
         Self::new(name, session.map(|session| session.user_id.as_str()))
     }
 }
@@ -81,7 +84,7 @@ pub enum InteractiveAuthError {
 pub(crate) struct Passed {
     /// The registration token that was shown.
     pub(crate) registration_token: Option<String>,
-    /// The user whose password was given.
+    /// The user whose password was given, or who signed on elsewhere.
     pub(crate) owner: Option<Owner>,
 }
 
@@ -107,6 +110,8 @@ impl InteractiveSession {
 #[derive(Debug)]
 struct InteractiveSession {
     operation: Operation,
+    /// Whose authentication it is, where that is known from the start.
+    user: Option<UserNumber>,
     /// The stages that are of use.
     stages: Vec<AuthType>,
     expires_at: MilliSecondsSinceUnixEpoch,
@@ -165,18 +170,19 @@ impl Accounts {
         auth: Option<&AuthData>,
     ) -> Result<Passed, InteractiveAuthError> {
         let Some(auth) = auth else {
-            return Err(self.challenge(operation, flows, None));
+            return Err(self.challenge(operation, flows, requester, None));
         };
         let now = self.now();
         let (id, session) = match auth.session() {
             Some(id) => {
                 let meant = |session: &InteractiveSession| session.operation == operation;
                 let Some(session) = self.0.interactive.find(id, now, meant) else {
-                    return Err(self.challenge(operation, flows, Some("the session is unknown")));
+                    let failure = Some("the session is unknown");
+                    return Err(self.challenge(operation, flows, requester, failure));
                 };
                 (id.to_owned(), session)
             }
-            None => self.begin(operation, flows),
+            None => self.begin(operation, flows, requester),
         };
         let stage = self.check_stage(flows, requester, auth).await?;
         let mut session = session.lock().unwrap_or_else(PoisonError::into_inner);
@@ -230,17 +236,53 @@ impl Accounts {
         }
     }
 
-    /// Asks for the user's own password: for what a stolen access token alone must not be able to do. Whoever has no
-    /// session names the account along with the password.
-    pub(crate) async fn require_password(
+    /// Whose authentication this is and what for, if it is under way and can be completed by signing on elsewhere.
+    pub(crate) fn sign_on_stage(&self, session: &str) -> Option<(UserNumber, &'static str)> {
+        let meant = |session: &InteractiveSession| session.stages.contains(&AuthType::Sso);
+        let session = self.0.interactive.find(session, self.now(), meant)?;
+        let session = session.lock().unwrap_or_else(PoisonError::into_inner);
+        Some((session.user?, session.operation.name))
+    }
+
+    /// Completes the stage of an authentication whose user has signed on elsewhere.
+    pub(crate) fn complete_sign_on(&self, session: &str, owner: Owner) -> StageOutcome {
+        let meant = |session: &InteractiveSession| {
+            session.stages.contains(&AuthType::Sso) && session.user == Some(owner.number)
+        };
+        let Some(session) = self.0.interactive.find(session, self.now(), meant) else {
+            return StageOutcome::UnknownSession;
+        };
+        let found = Passed { owner: Some(owner), ..Passed::default() };
+        session.lock().unwrap_or_else(PoisonError::into_inner).complete(AuthType::Sso, found);
+        StageOutcome::Completed
+    }
+
+    /// Asks whoever owns the account to show that they do, for what a stolen access token alone must not be able to do:
+    /// by the password, or by signing on where they do. Whoever has no session names the account along with the password.
+    pub(crate) async fn require_owner(
         &self,
         operation: Operation,
         session: Option<&Session>,
         auth: Option<&AuthData>,
     ) -> Result<Owner, InteractiveAuthError> {
-        let flows = [AuthFlow::new(vec![AuthType::Password])];
+        let flows = self.owner_flows(session).await?;
         let passed = self.authenticate_interactively(operation, &flows, session, auth).await?;
         passed.owner.ok_or(InteractiveAuthError::OtherUser)
+    }
+
+    /// The ways in which somebody can show whose account it is. An account that has none is asked for a password.
+    async fn owner_flows(&self, session: Option<&Session>) -> Result<Vec<AuthFlow>, StoreError> {
+        let mut stages = vec![AuthType::Password];
+        if let Some(session) = session
+            && !self.linked_providers(session.user).await?.is_empty()
+        {
+            let record = self.store().user(session.user).await?;
+            if record.is_some_and(|record| record.password_hash.is_none()) {
+                stages.clear();
+            }
+            stages.push(AuthType::Sso);
+        }
+        Ok(stages.into_iter().map(|stage| AuthFlow::new(vec![stage])).collect())
     }
 
     /// Checks what the client sent for one stage; `None` when it only asks how far it is.
@@ -253,6 +295,10 @@ impl Accounts {
         let Some(kind) = auth.auth_type() else { return Ok(None) };
         if !flows.iter().any(|flow| flow.stages.contains(&kind)) {
             return Ok(Some(Stage::Failed("this kind of authentication is not offered")));
+        }
+        // It is completed in a browser, apart from the request.
+        if kind == AuthType::Sso {
+            return Ok(None);
         }
         let mut found = Passed::default();
         let failure = match auth {
@@ -315,10 +361,12 @@ impl Accounts {
         &self,
         operation: Operation,
         flows: &[AuthFlow],
+        requester: Option<&Session>,
     ) -> (String, Arc<Mutex<InteractiveSession>>) {
         let id = Secret::random("uia", &mut rand::rng()).into_exposed();
         let session = Arc::new(Mutex::new(InteractiveSession {
             operation,
+            user: requester.map(|requester| requester.user),
             stages: flows.iter().flat_map(|flow| flow.stages.clone()).collect(),
             expires_at: after(self.now(), LIFETIME),
             completed: Vec::new(),
@@ -332,9 +380,10 @@ impl Accounts {
         &self,
         operation: Operation,
         flows: &[AuthFlow],
+        requester: Option<&Session>,
         failure: Option<&'static str>,
     ) -> InteractiveAuthError {
-        let (id, _) = self.begin(operation, flows);
+        let (id, _) = self.begin(operation, flows, requester);
         info(flows, id, Vec::new(), failure)
     }
 }
@@ -382,7 +431,7 @@ mod tests {
     #[tokio::test]
     async fn a_session_counts_once_and_for_its_operation_only() {
         let (accounts, _) = accounts().await;
-        let ask = async |name: &str, auth: Option<AuthData>| {
+        let ask = async |name: &'static str, auth: Option<AuthData>| {
             let operation = Operation::new(name, []);
             accounts.authenticate_interactively(operation, &flows(), None, auth.as_ref()).await
         };
@@ -437,7 +486,7 @@ mod tests {
         accounts.with_user("bo").await;
         let session = accounts.authenticate(ada.access_token.expose(), None).await.unwrap();
         let operation = Operation::new("x", []);
-        let asked = accounts.require_password(operation, Some(&session), None).await;
+        let asked = accounts.require_owner(operation, Some(&session), None).await;
         let Err(InteractiveAuthError::Required(info)) = asked else { panic!("{asked:?}") };
         let AuthData::Password(mut shown) = password("bo", "secret") else { panic!() };
         shown.session.clone_from(&info.session);
@@ -454,7 +503,7 @@ mod tests {
         accounts.with_user("bo").await;
         let session = accounts.authenticate(ada.access_token.expose(), None).await.unwrap();
         let ask = async |auth: &AuthData| {
-            accounts.require_password(Operation::new("x", []), Some(&session), Some(auth)).await
+            accounts.require_owner(Operation::new("x", []), Some(&session), Some(auth)).await
         };
 
         let wrong = ask(&password("ada", "wrong")).await;

@@ -30,6 +30,7 @@ mod secret;
 mod session_cache;
 mod sessions;
 mod shared_secret;
+mod single_sign_on;
 mod tags;
 mod to_device;
 mod usernames;
@@ -67,6 +68,11 @@ pub use registration_tokens::{RegistrationTokenError, RegistrationTokenLimits};
 pub use secret::Secret;
 pub use sessions::{AuthenticationError, NewSession, Origin, Session};
 pub use shared_secret::{SharedSecretError, SharedSecretForm};
+pub use single_sign_on::{
+    Action, ClientUrl, Departure, IdTokenError, IdentityProvider, NameWanted, Namesakes, Newcomers,
+    ProviderAnswer, ProviderError, Return, SignOnError, SignatureError, SignedOn, SingleSignOn,
+    StageQuestion, Trust,
+};
 pub use store::{ExternalId, Restrictions, Role, UserKind};
 pub use to_device::{ToDeviceContents, ToDeviceError};
 pub use usernames::UsernameError;
@@ -84,6 +90,8 @@ pub struct Settings {
     pub guests: Guests,
     /// Whether push rules search messages for names.
     pub legacy_mentions: LegacyMentions,
+    /// Where else people may sign on.
+    pub identity_providers: Vec<IdentityProvider>,
     /// How long a login token is good; `None`: none is given out.
     pub login_token_lifetime: Option<Duration>,
     /// How long an access token is accepted that can be refreshed. Others are accepted until they are logged out.
@@ -102,6 +110,7 @@ impl Default for Settings {
             shared_secret: None,
             guests: Guests::Refused,
             legacy_mentions: LegacyMentions::default(),
+            identity_providers: Vec::new(),
             login_token_lifetime: Some(Duration::from_mins(2)),
             access_token_lifetime: Duration::from_hours(1),
             password_cost: PasswordCost::default(),

@@ -148,7 +148,7 @@ impl Accounts {
         auth: Option<&AuthData>,
     ) -> Result<(), PasswordChangeError> {
         let operation = Operation::of_owner("change password", session);
-        let owner = self.require_password(operation, session, auth).await?;
+        let owner = self.require_owner(operation, session, auth).await?;
         let kept = session.map(|session| &*session.device_id);
         self.set_password(owner.number, new_password, others, kept).await?;
         tracing::info!(user_id = %owner.user_id, "password changed");

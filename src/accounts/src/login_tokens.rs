@@ -11,6 +11,9 @@ use crate::{
     after, login::Owner,
 };
 
+/// How long a token is good for somebody who has signed on elsewhere: until they have read where it takes them.
+const SIGN_ON_LIFETIME: Duration = Duration::from_mins(2);
+
 /// How many tokens are remembered; some end early when there are more.
 const MAX_TOKENS: usize = 10_000;
 
@@ -47,7 +50,8 @@ impl Accounts {
         self.settings().login_token_lifetime.is_some()
     }
 
-    /// A login token of the session's user, and how long it is good. Each one takes the password.
+    /// A login token of the session's user, and how long it is good. For each one the user shows that
+    /// the account is theirs.
     #[tracing::instrument(skip_all, fields(user_id = %session.user_id))]
     pub async fn create_login_token(
         &self,
@@ -56,12 +60,21 @@ impl Accounts {
     ) -> Result<(Secret, Duration), LoginTokenError> {
         let lifetime = self.settings().login_token_lifetime.ok_or(LoginTokenError::Disabled)?;
         let operation = Operation::of_owner("get a login token", Some(session));
-        let owner = self.require_password(operation, Some(session), auth).await?;
+        let owner = self.require_owner(operation, Some(session), auth).await?;
+        Ok((self.login_token_of(owner, lifetime), lifetime))
+    }
+
+    /// A login token of somebody who has signed on elsewhere.
+    pub(crate) fn sign_on_token(&self, owner: Owner) -> Secret {
+        self.login_token_of(owner, SIGN_ON_LIFETIME)
+    }
+
+    fn login_token_of(&self, owner: Owner, lifetime: Duration) -> Secret {
         let token = Secret::random("hlt", &mut rand::rng());
         let expires_at = after(self.now(), lifetime);
         let known = LoginToken { owner, expires_at };
         self.0.login_tokens.0.insert(TokenHash::of(token.expose()), known);
-        Ok((token, lifetime))
+        token
     }
 
     /// Logs a device in with a login token, which is used up whatever comes of it.

@@ -19,7 +19,7 @@ const MAX_PROFILE: usize = 65_536;
 const MAX_FIELD: usize = 255;
 
 /// Bytes of a display name or the URL of a picture: they stand in every event about the user's memberships.
-const MAX_MEMBER_FIELD: usize = 1_000;
+pub(crate) const MAX_MEMBER_FIELD: usize = 1_000;
 
 /// How many former values a room may have that is to follow a change it has missed.
 const MAX_FORMER: usize = 16;

@@ -2,6 +2,7 @@
 
 mod load;
 mod secret;
+mod single_sign_on;
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
@@ -16,6 +17,7 @@ use serde_json::{Map, Value};
 
 pub(crate) use load::{check, load};
 pub(crate) use secret::Secret;
+pub(crate) use single_sign_on::SingleSignOn;
 
 /// All settings. `config.example.toml` says the same for those who run a server.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -26,6 +28,7 @@ pub(crate) struct Config {
     pub(crate) listeners: Listeners,
     pub(crate) registration: Registration,
     pub(crate) sessions: Sessions,
+    pub(crate) single_sign_on: SingleSignOn,
     pub(crate) rate_limits: Rates,
     pub(crate) logging: Logging,
     pub(crate) storage: Storage,

@@ -2,9 +2,9 @@
 //! picture is loaded. Spec: client-server API, "Login Fallback" and "Fallback".
 
 mod page;
+mod response;
 
-use accounts::{Accounts, StageOutcome};
-use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use accounts::{Accounts, SingleSignOn, StageOutcome};
 use ruma::api::{
     IncomingRequest,
     client::{
@@ -12,41 +12,20 @@ use ruma::api::{
         uiaa::{AuthData, AuthType, Dummy, RegistrationToken, get_uiaa_fallback_page},
     },
     error::DeserializationError,
-    response,
 };
 use serde::Deserialize;
 
-use self::page::Page;
+use super::single_sign_on::SignOn;
 use crate::{Endpoints, MatrixError, RateClass, Settings, stand_in::stand_in};
+
+pub(super) use self::page::{Page, escaped};
+pub use self::response::PageResponse;
 
 /// The pages.
 #[derive(Clone)]
 pub struct Fallback {
     accounts: Accounts,
-}
-
-/// A page, which no other page may show inside itself.
-#[response]
-pub struct PageResponse {
-    #[ruma_api(header = CONTENT_TYPE)]
-    content_type: String,
-    #[ruma_api(header = CONTENT_SECURITY_POLICY)]
-    policy: String,
-    #[ruma_api(header = CACHE_CONTROL)]
-    cache: String,
-    #[ruma_api(raw_body)]
-    html: Vec<u8>,
-}
-
-impl From<Page> for PageResponse {
-    fn from(page: Page) -> Self {
-        Self {
-            content_type: "text/html; charset=utf-8".to_owned(),
-            policy: page.policy,
-            cache: "no-store".to_owned(),
-            html: page.html.into_bytes(),
-        }
-    }
+    sign_on: SignOn,
 }
 
 /// [`login_fallback::Request`], whose answer in ruma has no policy. What it takes is read by the page itself.
@@ -123,6 +102,9 @@ impl Fallback {
         if !self.accounts.has_stage(session, stage) {
             return Err(unknown_stage());
         }
+        if *stage == AuthType::Sso {
+            return self.sign_on.stage(session).await?.ok_or_else(unknown_stage);
+        }
         let page = Page::stage(stage, session, None).ok_or_else(unknown_stage)?;
         Ok(page.into())
     }
@@ -173,11 +155,13 @@ fn answer(stage: &AuthType, form: &StageForm) -> Option<AuthData> {
 }
 
 /// The endpoints of the pages.
-pub fn endpoints(accounts: Accounts) -> Endpoints<Fallback> {
+pub fn endpoints(accounts: Accounts, sign_on: SingleSignOn) -> Endpoints<Fallback> {
     // A token could be guessed here.
     let form = Settings::default().class(RateClass::Login).raw_body().body_limit(16 * 1024);
-    Endpoints::new(Fallback { accounts })
+    // A page that has somebody sign on is kept in mind for a while.
+    let stage = Settings::default().class(RateClass::Default);
+    Endpoints::new(Fallback { accounts, sign_on: SignOn::new(sign_on) })
         .at(Fallback::login)
-        .at(Fallback::stage)
+        .at_with(stage, Fallback::stage)
         .at_with(form, Fallback::try_stage)
 }

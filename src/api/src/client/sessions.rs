@@ -5,7 +5,6 @@ use ruma::api::{
     client::{
         session::{
             get_login_token,
-            get_login_types::{self, v3::LoginType, v3::PasswordLoginType, v3::TokenLoginType},
             login::{self, v3::LoginInfo},
             logout, logout_all, refresh_token,
         },
@@ -14,6 +13,7 @@ use ruma::api::{
     error::ErrorKind,
 };
 
+use super::login_types::{LoginType, LoginTypes, LoginTypesRequest};
 use crate::{Endpoints, MatrixError, RateClass, Requester, Settings, client::LoginRequest};
 
 /// Sessions.
@@ -24,18 +24,18 @@ pub struct Sessions {
 
 impl Sessions {
     /// How one may log in.
-    async fn login_types(
-        self,
-        (): (),
-        _: get_login_types::v3::Request,
-    ) -> Result<get_login_types::v3::Response, MatrixError> {
-        let mut types = vec![LoginType::Password(PasswordLoginType::new())];
-        if self.accounts.gives_out_login_tokens() {
-            let mut token = TokenLoginType::new();
-            token.get_login_token = true;
-            types.push(LoginType::Token(token));
+    async fn login_types(self, (): (), _: LoginTypesRequest) -> Result<LoginTypes, MatrixError> {
+        let get_login_token = self.accounts.gives_out_login_tokens();
+        let providers = self.accounts.identity_providers();
+        let mut flows = vec![LoginType::Password];
+        if !providers.is_empty() {
+            let identity_providers = providers.iter().map(Into::into).collect();
+            flows.push(LoginType::SingleSignOn { identity_providers });
         }
-        Ok(get_login_types::v3::Response::new(types))
+        if get_login_token || !providers.is_empty() {
+            flows.push(LoginType::Token { get_login_token });
+        }
+        Ok(LoginTypes { flows })
     }
 
     /// Logs a device in.

@@ -147,6 +147,9 @@ fn contradictions(config: &Config) -> Vec<Problem> {
     if !(url.starts_with("https://") || url.starts_with("http://")) {
         refuse("server.client_base_url", "is no http or https URL".to_owned());
     }
+    for problem in config.single_sign_on.problems(config.server.client_base_url.as_deref()) {
+        refuse("single_sign_on", problem);
+    }
     problems
 }
 
@@ -236,6 +239,33 @@ mod tests {
             role = "m.role.admin"
         "#;
         assert_eq!(problems(text).len(), 6, "{:#?}", problems(text));
+    }
+
+    #[test]
+    fn every_problem_of_a_provider_is_named() {
+        let text = r#"
+            [single_sign_on]
+            trusted_clients = ["javascript:alert(1)"]
+            [[single_sign_on.providers]]
+            id = "a club"
+            name = ""
+            icon = "https://example.org/icon.png"
+            brand = "The Club"
+            issuer = "club.example"
+            client_id = ""
+            scopes = ["profile"]
+            [[single_sign_on.providers]]
+            id = "club"
+            name = "Club"
+            issuer = "https://club.example"
+            client_id = "hearth"
+            [[single_sign_on.providers]]
+            id = "club"
+            name = "Club"
+            issuer = "https://club.example"
+            client_id = "hearth"
+        "#;
+        assert_eq!(problems(text).len(), 10, "{:#?}", problems(text));
     }
 
     #[test]

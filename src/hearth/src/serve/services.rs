@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use accounts::{Accounts, GuessLimit, Guests, Registration};
+use accounts::{Accounts, GuessLimit, Guests, Registration, SingleSignOn};
 use api::{EdgeBuilder, RateLimits, Shutdown, admin, client, client::well_known::WellKnown};
 use federation::{identity::IdentityServers, outgoing::Outgoing};
 use protocol::{Clock, SystemClock};
@@ -14,7 +14,7 @@ use store::{EngineOptions, Store, StoreError};
 use sync::{Epoch, Sync};
 
 use crate::{
-    config::{Config, Contact, EngineKind},
+    config::{self, Config, Contact, EngineKind},
     data_dir::DataDir,
     failure::Failure,
 };
@@ -23,6 +23,7 @@ use crate::{
 pub(super) struct Services {
     store: Store,
     accounts: Accounts,
+    sign_on: SingleSignOn,
     rooms: Rooms,
     search: Search,
     sync: Sync,
@@ -56,12 +57,13 @@ impl Services {
             identity_servers: IdentityServers::new(&outgoing, &config.identity_servers.trusted),
             ..(&config.rooms).into()
         };
+        let sign_on = sign_on(config, &accounts, outgoing);
         let rooms = Rooms::new(store.clone(), name, signing_key, clock, settings);
         let recalled = rooms.recall_presence().await;
         recalled.map_err(Failure::because("cannot read what users say of their presence"))?;
         let search = open_search(config, data, rooms.clone()).await?;
         let sync = Sync::new(rooms.clone(), Epoch(rand::random()));
-        Ok(Self { store, accounts, rooms, search, sync })
+        Ok(Self { store, accounts, sign_on, rooms, search, sync })
     }
 
     /// All endpoints.
@@ -78,7 +80,7 @@ impl Services {
             .with(client::account_data::endpoints(self.accounts.clone()))
             .with(client::capabilities::endpoints(self.rooms.settings(), &self.accounts))
             .with(client::devices::endpoints(self.accounts.clone()))
-            .with(client::fallback::endpoints(self.accounts.clone()))
+            .with(client::fallback::endpoints(self.accounts.clone(), self.sign_on.clone()))
             .with(client::filters::endpoints(self.accounts.clone()))
             .with(client::notifications::endpoints(self.sync.clone()))
             .with(client::presence::endpoints(self.rooms.clone()))
@@ -91,6 +93,7 @@ impl Services {
             .with(client::search::endpoints(self.rooms.clone(), self.search.clone()))
             .with(client::server_administration::endpoints(self.accounts.clone()))
             .with(client::sessions::endpoints(self.accounts.clone()))
+            .with(client::single_sign_on::endpoints(self.sign_on.clone()))
             .with(client::tags::endpoints(self.accounts.clone()))
             .with(client::to_device::endpoints(self.accounts.clone()))
             .with(client::third_party::endpoints())
@@ -156,6 +159,13 @@ async fn open_search(config: &Config, data: &DataDir, rooms: Rooms) -> Result<Se
         .map_err(Failure::because("cannot open the search index"))
 }
 
+/// Signing on at the configured providers. None of them is asked for anything yet.
+fn sign_on(config: &Config, accounts: &Accounts, outgoing: Outgoing) -> SingleSignOn {
+    let callback = config::SingleSignOn::callback(config.server.client_base_url.as_deref());
+    let trusted = config.single_sign_on.trusted();
+    SingleSignOn::new(accounts.clone(), outgoing, callback, trusted)
+}
+
 fn account_settings(config: &Config, data: &DataDir) -> Result<accounts::Settings, Failure> {
     let registration = match (config.registration.enabled, config.registration.require_token) {
         (false, _) => Registration::Closed,
@@ -171,6 +181,7 @@ fn account_settings(config: &Config, data: &DataDir) -> Result<accounts::Setting
         shared_secret: Some(data.shared_secret(config)?),
         guests: if config.registration.allow_guests { Guests::Welcome } else { Guests::Refused },
         legacy_mentions: (&config.push).into(),
+        identity_providers: config.single_sign_on.providers.iter().map(Into::into).collect(),
         login_token_lifetime: sessions.login_tokens.then_some(sessions.login_token_seconds),
         access_token_lifetime: sessions.access_token_seconds,
         guess_limit: config.rate_limits.enabled.then_some(guess_limit),

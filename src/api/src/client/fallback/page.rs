@@ -9,14 +9,14 @@ const LOGIN_SCRIPT: &str = include_str!("login.js");
 const DONE_SCRIPT: &str = include_str!("done.js");
 
 /// A page and what it may do.
-pub(super) struct Page {
-    pub(super) html: String,
-    pub(super) policy: String,
+pub(in crate::client) struct Page {
+    pub(in crate::client) html: String,
+    pub(in crate::client) policy: String,
 }
 
 impl Page {
     /// The page that logs in by itself.
-    pub(super) fn login() -> Self {
+    pub(in crate::client) fn login() -> Self {
         let body = r#"<form id="login">
 <label>User name <input id="user" autocomplete="username" autocapitalize="none" required autofocus></label>
 <label>Password <input id="password" type="password" autocomplete="current-password" required></label>
@@ -27,7 +27,11 @@ impl Page {
     }
 
     /// The page of a stage; `None` for a stage that has none. `failure` is why it failed the last time.
-    pub(super) fn stage(stage: &AuthType, session: &str, failure: Option<&str>) -> Option<Self> {
+    pub(in crate::client) fn stage(
+        stage: &AuthType,
+        session: &str,
+        failure: Option<&str>,
+    ) -> Option<Self> {
         let (title, fields) = match stage {
             AuthType::Dummy => ("Continue", ""),
             AuthType::RegistrationToken => (
@@ -49,12 +53,12 @@ impl Page {
     }
 
     /// The page of a stage that is completed; it tells the client.
-    pub(super) fn done() -> Self {
+    pub(in crate::client) fn done() -> Self {
         Self::new("Done", "<p>You can close this window.</p>", Some(DONE_SCRIPT))
     }
 
     /// `title` and `body` are HTML already.
-    fn new(title: &str, body: &str, script: Option<&str>) -> Self {
+    pub(in crate::client) fn new(title: &str, body: &str, script: Option<&str>) -> Self {
         let policy = format!(
             "default-src 'none'; style-src '{}'; script-src {}; connect-src 'self'; \
              form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -91,7 +95,7 @@ fn source(text: &str) -> String {
 }
 
 /// Text as it may stand in HTML, inside quotes too.
-fn escaped(text: &str) -> String {
+pub(in crate::client) fn escaped(text: &str) -> String {
     let mut html = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
