@@ -1,32 +1,33 @@
 //! One answer to one reader.
 
+mod events;
+mod passes;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use protocol::push;
-use rooms::{EventShape, RoomError, Sight, StoredEvent, Viewer};
-use ruma::api::client::filter::{EventFormat, LazyLoadOptions};
-use ruma::api::client::sync::sync_events::v3::{Response, RoomAccountData};
-use ruma::events::TimelineEventType;
-use ruma::serde::Raw;
-use ruma::{OwnedRoomId, RoomId, UInt, UserId};
-use serde_json::value::RawValue;
+use rooms::RoomError;
+use ruma::api::client::filter::LazyLoadOptions;
+use ruma::api::client::sync::sync_events::v3::Response;
+use ruma::{OwnedRoomId, UInt};
 use store::{
-    AccountData, EventNumber, Forgotten, Membership, RoomMembership, RoomNumber, StoreError,
-    StreamPosition, TimelinePosition, UserNumber,
+    AccountData, Forgotten, Membership, RoomMembership, RoomNumber, StoreError, StreamPosition,
+    UserNumber,
 };
 use tokio::sync::OnceCell;
 
 use crate::event_fields::EventFields;
-use crate::filter::{EventFilter, covers_kind, covers_room, covers_sender};
+use crate::filter::{covers_kind, covers_room, covers_sender};
 use crate::heads::RoomChanges;
 use crate::judge::Rules;
 use crate::memberships::UserRooms;
-use crate::timeline::{Pass, Patience, Placed};
+use crate::timeline::Patience;
 use crate::to_device::MOST_MESSAGES;
 use crate::token::MemoryPosition;
 use crate::v2::{DeviceMessages, Extent, SyncRequest};
 use crate::{Sync, SyncError, SyncToken, ephemeral};
+
+pub(crate) use self::passes::Passes;
 
 /// How often a snapshot is taken again because the reader's memberships changed meanwhile.
 const SNAPSHOTS: usize = 10;
@@ -274,70 +275,6 @@ impl<'a> Reader<'a> {
             LazyLoadOptions::Enabled { .. } => Some(RedundantMembers::LeftOut),
         }
     }
-
-    /// The account data of a room as events.
-    pub(crate) fn room_account_data(
-        &self,
-        room_id: &RoomId,
-        entries: &[AccountData],
-    ) -> Result<RoomAccountData, SyncError> {
-        let filter = EventFilter::new(&self.request.filter.room.account_data, room_id);
-        let mut data = RoomAccountData::new();
-        if !filter.covers_sender(self.request.user_id) {
-            return Ok(data);
-        }
-        for entry in entries.iter().filter(|entry| filter.covers_kind(&entry.kind)) {
-            data.events.push(ephemeral::event(&entry.kind, &entry.content)?);
-        }
-        keep_last(&mut data.events, filter.own_limit());
-        Ok(data)
-    }
-
-    /// A state event of a room that the reader sees for the first time.
-    pub(crate) async fn event_at_first_sight<T>(
-        &self,
-        number: EventNumber,
-    ) -> Result<Raw<T>, SyncError> {
-        let SyncRequest { user_id, device_id, filter, .. } = self.request;
-        let rooms = &self.sync.0.rooms;
-        if self.fields.is_some() || filter.event_format != EventFormat::Client {
-            return self.event(&*rooms.event(number).await?).await;
-        }
-        let viewer = Viewer { user_id, device_id: Some(device_id) };
-        let event = rooms.event_at_first_sight(viewer, number).await?;
-        Ok(Raw::from_json((*event).to_owned()))
-    }
-
-    /// An event of a room as the reader sees it.
-    pub(crate) async fn event<T>(&self, event: &StoredEvent) -> Result<Raw<T>, SyncError> {
-        let SyncRequest { user_id, device_id, filter, .. } = self.request;
-        let viewer = Viewer { user_id, device_id: Some(device_id) };
-        let rooms = &self.sync.0.rooms;
-        let event = match filter.event_format {
-            EventFormat::Federation => rooms.federation_event(event).await?,
-            _ => rooms.client_event(viewer, event, EventShape::InRoom).await?,
-        };
-        let event = match &self.fields {
-            Some(fields) => fields.of(&event)?,
-            None => event,
-        };
-        Ok(Raw::from_json(event))
-    }
-}
-
-impl Sync {
-    /// The content of an account's data; push rules with the server's rules of today.
-    pub(crate) fn content_of(
-        &self,
-        entry: &AccountData,
-        user: &UserId,
-    ) -> Result<Box<RawValue>, serde_json::Error> {
-        if entry.kind != push::PUSH_RULES {
-            return Ok(entry.content.clone());
-        }
-        let legacy_mentions = self.0.rooms.settings().legacy_mentions;
-        push::content_of(&push::rules_in(Some(&entry.content), user, legacy_mentions)?)
-    }
 }
 
 /// Leaves as many events as are wanted at most, the latest.
@@ -370,47 +307,4 @@ pub(crate) async fn snapshot(
         }
     }
     Err(RoomError::Busy.into())
-}
-
-/// Which events of a room's timeline a reader gets.
-pub(crate) struct Passes<'a> {
-    pub(crate) reader: &'a Reader<'a>,
-    pub(crate) filter: EventFilter<'a>,
-    /// From here on the reader sees everything: they are in the room.
-    pub(crate) sees_all_from: TimelinePosition,
-    pub(crate) room: RoomNumber,
-    pub(crate) sight: Option<Sight<'a>>,
-}
-
-impl Pass for Passes<'_> {
-    fn patience(&self) -> &Patience {
-        &self.reader.patience
-    }
-
-    async fn passes(&mut self, placed: &Placed) -> Result<bool, RoomError> {
-        let pdu = &placed.event.pdu;
-        let is_wanted = self.filter.covers(pdu)
-            && (pdu.state_key.is_some() || !self.reader.rules().await?.ignores(&pdu.sender));
-        if !is_wanted {
-            return Ok(false);
-        }
-        if placed.position >= self.sees_all_from {
-            return Ok(true);
-        }
-        if self.sight.is_none() {
-            let rooms = &self.reader.sync.0.rooms;
-            match rooms.sight(self.reader.request.user_id, self.room).await {
-                Ok(sight) => self.sight = Some(sight),
-                Err(RoomError::NotInRoom) => {
-                    let user = self.reader.request.user_id.as_str();
-                    return Ok(pdu.is_state(&TimelineEventType::RoomMember, user));
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        match &mut self.sight {
-            Some(sight) => sight.sees(&placed.event, placed.position).await,
-            None => Ok(false),
-        }
-    }
 }
