@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use ruma::UserId;
-use store::{Direction, RoomNumber, TimelineEntry, TimelinePosition};
+use store::{Direction, TimelineEntry, TimelinePosition};
 
 use crate::ignored::Ignored;
 use crate::tokens::PaginationToken;
@@ -45,43 +44,18 @@ const MAX_BYTES: usize = 4 << 20;
 const SLICE: usize = 100;
 
 impl Rooms {
-    /// A page of a room's timeline as `reader` may see it, of events that `wanted` accepts. It may have fewer than
+    /// A page of a room's timeline, of what a reader sees of it and `wanted` accepts. It may have fewer events than
     /// there are, and goes on at its token then.
     ///
-    /// Fails with [`RoomError::NotInRoom`] for who may see nothing of it.
     /// Spec: client-server API, `GET /rooms/{roomId}/messages`.
     pub async fn page(
         &self,
-        reader: &UserId,
-        room: RoomNumber,
-        stretch: Stretch,
-        wanted: impl Fn(&StoredEvent) -> bool,
-    ) -> Result<Page, RoomError> {
-        let sight = self.sight(reader, room).await?;
-        self.page_of(reader, sight, stretch, wanted).await
-    }
-
-    /// As [`Rooms::page`], also for who was never in the room: what was said while it was open to the world.
-    pub async fn page_for_anybody(
-        &self,
-        reader: &UserId,
-        room: RoomNumber,
-        stretch: Stretch,
-        wanted: impl Fn(&StoredEvent) -> bool,
-    ) -> Result<Page, RoomError> {
-        let sight = self.sight_of_anybody(reader, room).await?;
-        self.page_of(reader, sight, stretch, wanted).await
-    }
-
-    async fn page_of(
-        &self,
-        reader: &UserId,
-        mut sight: Sight<'_>,
+        sight: &mut Sight<'_>,
         stretch: Stretch,
         wanted: impl Fn(&StoredEvent) -> bool,
     ) -> Result<Page, RoomError> {
         let room = sight.room();
-        let ignored = self.ignored_by(reader).await?;
+        let ignored = self.ignored_by(sight.reader()).await?;
         let (mut after, mut before) = bounds(&stretch);
         let mut events: Vec<Placed> = Vec::new();
         let (mut looked_at, mut bytes) = (0, 0);
@@ -168,7 +142,7 @@ mod tests {
             let direction = Direction::Descending;
             let stretch = Stretch { from, to: None, direction, limit: 1_000 };
             let only = |event: &StoredEvent| event.pdu.state_key.is_none();
-            rooms.page(ada(), number, stretch, only).await.unwrap()
+            rooms.page(&mut rooms.sight(ada(), number).await.unwrap(), stretch, only).await.unwrap()
         };
 
         let first = page(rooms.end_of_timeline()).await;

@@ -116,6 +116,10 @@ impl Sight<'_> {
         self.room
     }
 
+    pub(crate) fn reader(&self) -> &UserId {
+        self.reader
+    }
+
     /// Whether the reader may see an event that stands at `position`.
     pub async fn sees(
         &mut self,

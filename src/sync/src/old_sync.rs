@@ -150,7 +150,8 @@ impl Sync {
             let direction = Direction::Ascending;
             let to = Some(end.into());
             let stretch = Stretch { from: from.into(), to, direction, limit: MOST_PEEKED };
-            let page = rooms.page(viewer.user_id, room, stretch, |_| true).await?;
+            let mut sight = rooms.sight(viewer.user_id, room).await?;
+            let page = rooms.page(&mut sight, stretch, |_| true).await?;
             if let Some(next) = page.next {
                 end.position = next.0.stream_position().max(from.position);
             }
@@ -245,7 +246,8 @@ impl Sync {
         let limit = usize::try_from(limit).unwrap_or(MOST_PEEKED).min(MOST_PEEKED);
         let (from, direction) = (rooms.end_of_timeline(), Direction::Descending);
         let stretch = Stretch { from, to: None, direction, limit };
-        let page = rooms.page(viewer.user_id, room, stretch, |_| true).await?;
+        let mut sight = rooms.sight(viewer.user_id, room).await?;
+        let page = rooms.page(&mut sight, stretch, |_| true).await?;
         for (_, event) in page.events.iter().rev() {
             outside.messages.push(rooms.client_event(viewer, event, EventShape::Whole).await?);
         }

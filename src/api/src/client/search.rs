@@ -111,10 +111,11 @@ impl Searching {
     ) -> Result<ResultContext, RoomError> {
         let (entry, event) = &found.placed;
         let (room, position) = (event.record.room, entry.position);
-        let page = |from, direction, limit: usize| {
+        let mut sight = self.rooms.sight(requester.user_id(), room).await?;
+        let mut page = async |from, direction, limit: usize| {
             let limit = limit.min(MAX_CONTEXT);
             let stretch = Stretch { from, to: None, direction, limit };
-            self.rooms.page(requester.user_id(), room, stretch, |_| true)
+            self.rooms.page(&mut sight, stretch, |_| true).await
         };
         let (before, after) = (PaginationToken::before(position), PaginationToken::after(position));
         let before = page(before, store::Direction::Descending, wanted.before_limit).await?.events;

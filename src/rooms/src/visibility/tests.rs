@@ -121,7 +121,8 @@ impl Case {
         assert_eq!(state.is_ok(), was_in, "{state:?}");
         let end = self.rooms.end_of_timeline();
         let stretch = Stretch { from: end, to: None, direction: Direction::Descending, limit: 500 };
-        let page = self.rooms.page_for_anybody(bo(), self.room, stretch, |_| true).await.unwrap();
+        let mut sight = self.rooms.sight_of_anybody(bo(), self.room).await.unwrap();
+        let page = self.rooms.page(&mut sight, stretch, |_| true).await.unwrap();
         assert_eq!(page.events.len(), wanted.iter().filter(|wanted| **wanted).count());
         assert_eq!(page.next.map(|next: PaginationToken| next.0), None);
     }

@@ -54,7 +54,7 @@ async fn messages(
     };
     let filter = EventFilter::new(&request.filter, &request.room_id);
     let wanted = |event: &StoredEvent| filter.covers(&event.pdu) && relations.covers(&event.pdu);
-    let page = rooms.page(reader, room, stretch, wanted).await?;
+    let page = rooms.page(&mut rooms.sight(reader, room).await?, stretch, wanted).await?;
     let mut response = get_message_events::v3::Response::new();
     response.start = from.to_string();
     response.end = page.next.map(|next| next.to_string());
@@ -157,8 +157,10 @@ async fn context(
     let after =
         stretch(PaginationToken::after(position), store::Direction::Ascending, limit.div_ceil(2));
     let wanted = |event: &StoredEvent| filter.covers(&event.pdu);
-    let before = rooms.page_for_anybody(reader, room, before, wanted).await?.events;
-    let after = rooms.page_for_anybody(reader, room, after, wanted).await?.events;
+    // Also who was never in the room: they see what was said while it was open to the world.
+    let mut sight = rooms.sight_of_anybody(reader, room).await?;
+    let before = rooms.page(&mut sight, before, wanted).await?.events;
+    let after = rooms.page(&mut sight, after, wanted).await?.events;
 
     let last = after.last().unwrap_or(&placed).1.clone();
     let root = rooms.state_after(&last).await?;
