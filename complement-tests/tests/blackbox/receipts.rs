@@ -1,5 +1,7 @@
 //! Receipts, read markers and unread counts.
 
+mod unread_counts;
+
 use complement_tests::{Client, Server, encoded, room_path, synapse_departs_from};
 use serde_json::{Value, json};
 
@@ -9,13 +11,6 @@ async fn kitchen() -> (Client, Client, String) {
     let room = ada.create_room().await;
     bo.join(&room).await;
     (ada, bo, room)
-}
-
-/// Has threads count to which a user did not subscribe: a rule of MSC4306, which Synapse may have on, says that they do not.
-async fn count_all_threads(user: &Client) {
-    let rule = "global/postcontent/.io.element.msc4306.rule.unsubscribed_thread";
-    let path = format!("/_matrix/client/v3/pushrules/{rule}/enabled");
-    user.put(&path, &json!({ "enabled": false })).await.expect_ok();
 }
 
 fn path(room: &str, kind: &str, event: &str) -> String {
@@ -44,13 +39,24 @@ fn unread(sync: &Value, room: &str) -> (Option<u64>, Option<u64>) {
     (counts["notification_count"].as_u64(), counts["highlight_count"].as_u64())
 }
 
+/// Moves a user's receipt.
+async fn read(user: &Client, room: &str, kind: &str, event: &str) {
+    user.post(&path(room, kind, event), &json!({})).await.expect_ok();
+}
+
+/// What a message in a thread says.
+fn in_thread(opener: &str, body: &str) -> Value {
+    let relation = json!({ "rel_type": "m.thread", "event_id": opener });
+    json!({ "msgtype": "m.text", "body": body, "m.relates_to": relation })
+}
+
 #[tokio::test]
 async fn a_public_receipt_is_seen_by_everyone() {
     let (ada, bo, room) = kitchen().await;
     let message = ada.say(&room, "tea").await;
     let before = ada.sync().await;
 
-    bo.post(&path(&room, "m.read", &message), &json!({})).await.expect_ok();
+    read(&bo, &room, "m.read", &message).await;
 
     let sync = ada
         .sync_until(&before, |sync| {
@@ -69,7 +75,7 @@ async fn a_private_receipt_is_seen_by_its_owner_alone() {
     let message = ada.say(&room, "tea").await;
     let (ada_before, bo_before) = (ada.sync().await, bo.sync().await);
 
-    bo.post(&path(&room, "m.read.private", &message), &json!({})).await.expect_ok();
+    read(&bo, &room, "m.read.private", &message).await;
 
     let private = |sync: &Value| receipts(sync, &room)[&message]["m.read.private"].is_object();
     bo.sync_until(&bo_before, private).await;
@@ -81,8 +87,8 @@ async fn a_private_receipt_is_seen_by_its_owner_alone() {
 async fn a_receipt_moves_to_the_newer_message() {
     let (ada, bo, room) = kitchen().await;
     let (first, second) = (ada.say(&room, "tea").await, ada.say(&room, "cake").await);
-    bo.post(&path(&room, "m.read", &first), &json!({})).await.expect_ok();
-    bo.post(&path(&room, "m.read", &second), &json!({})).await.expect_ok();
+    read(&bo, &room, "m.read", &first).await;
+    read(&bo, &room, "m.read", &second).await;
 
     let all = receipts(&ada.sync().await, &room);
 
@@ -94,10 +100,7 @@ async fn a_receipt_moves_to_the_newer_message() {
 async fn receipts_of_threads_stand_beside_each_other() {
     let (ada, bo, room) = kitchen().await;
     let opener = ada.say(&room, "tea?").await;
-    let content = json!({
-        "msgtype": "m.text", "body": "yes",
-        "m.relates_to": { "rel_type": "m.thread", "event_id": opener },
-    });
+    let content = in_thread(&opener, "yes");
     let reply = ada.send(&room, "m.room.message", &content).await;
     bo.post(&path(&room, "m.read", &opener), &json!({ "thread_id": "main" })).await.expect_ok();
     bo.post(&path(&room, "m.read", &reply), &json!({ "thread_id": opener })).await.expect_ok();
@@ -152,89 +155,10 @@ async fn the_fully_read_marker_is_account_data_of_the_room() {
 async fn the_fully_read_marker_is_set_as_a_receipt_as_well() {
     let (ada, bo, room) = kitchen().await;
     let message = ada.say(&room, "tea").await;
-    bo.post(&path(&room, "m.fully_read", &message), &json!({})).await.expect_ok();
+    read(&bo, &room, "m.fully_read", &message).await;
     let path =
         format!("/_matrix/client/v3/user/{}/rooms/{room}/account_data/m.fully_read", bo.user_id);
     assert_eq!(bo.get(&path).await.expect_ok()["event_id"], message);
-}
-
-#[tokio::test]
-async fn unread_counts_go_up_with_messages_and_down_with_the_receipt() {
-    let (ada, bo, room) = kitchen().await;
-    assert_eq!(unread(&bo.sync().await, &room), (Some(0), Some(0)));
-    ada.say(&room, "tea").await;
-    let last = ada.say(&room, "cake").await;
-
-    let sync = bo.sync().await;
-    assert_eq!(unread(&sync, &room), (Some(2), Some(0)));
-
-    bo.post(&path(&room, "m.read", &last), &json!({})).await.expect_ok();
-    bo.sync_until(&sync, |sync| unread(sync, &room) == (Some(0), Some(0))).await;
-}
-
-#[tokio::test]
-async fn a_private_receipt_clears_the_count_too() {
-    let (ada, bo, room) = kitchen().await;
-    let last = ada.say(&room, "tea").await;
-    let sync = bo.sync().await;
-    assert_eq!(unread(&sync, &room), (Some(1), Some(0)));
-    bo.post(&path(&room, "m.read.private", &last), &json!({})).await.expect_ok();
-    bo.sync_until(&sync, |sync| unread(sync, &room) == (Some(0), Some(0))).await;
-}
-
-#[tokio::test]
-async fn a_receipt_for_an_older_message_leaves_the_newer_unread() {
-    let (ada, bo, room) = kitchen().await;
-    let first = ada.say(&room, "tea").await;
-    ada.say(&room, "cake").await;
-    ada.say(&room, "scones").await;
-    let sync = bo.sync().await;
-    bo.post(&path(&room, "m.read", &first), &json!({})).await.expect_ok();
-    bo.sync_until(&sync, |sync| unread(sync, &room) == (Some(2), Some(0))).await;
-}
-
-/// Spec: "Mentions", the push rules `.m.rule.is_user_mention` and `.m.rule.suppress_notices`.
-#[tokio::test]
-async fn a_mention_highlights_and_a_notice_does_not_count() {
-    let (ada, bo, room) = kitchen().await;
-    let mention = json!({
-        "msgtype": "m.text", "body": "tea, bo?", "m.mentions": { "user_ids": [bo.user_id] },
-    });
-    ada.send(&room, "m.room.message", &mention).await;
-    let notice = json!({ "msgtype": "m.notice", "body": "the kettle is on" });
-    ada.send(&room, "m.room.message", &notice).await;
-    let sync = bo.sync().await;
-    assert_eq!(unread(&sync, &room), (Some(1), Some(1)));
-}
-
-#[tokio::test]
-async fn ones_own_messages_do_not_count() {
-    let (_ada, bo, room) = kitchen().await;
-    bo.say(&room, "tea").await;
-    bo.log_in().await.say(&room, "cake").await;
-    assert_eq!(unread(&bo.sync().await, &room), (Some(0), Some(0)));
-}
-
-#[tokio::test]
-async fn counts_of_threads_are_given_apart_when_asked() {
-    let (ada, bo, room) = kitchen().await;
-    count_all_threads(&bo).await;
-    let opener = ada.say(&room, "tea?").await;
-    let content = json!({
-        "msgtype": "m.text", "body": "anyone",
-        "m.relates_to": { "rel_type": "m.thread", "event_id": opener },
-    });
-    ada.send(&room, "m.room.message", &content).await;
-    assert_eq!(unread(&bo.sync().await, &room), (Some(2), Some(0)));
-
-    let filter = json!({ "room": { "timeline": { "unread_thread_notifications": true } } });
-    let query = [("filter", filter.to_string()), ("timeout", "0".to_owned())];
-    let query = query.each_ref().map(|(key, value)| (*key, value.as_str()));
-    let sync = bo.sync_with(&query).await;
-
-    assert_eq!(unread(&sync, &room), (Some(1), Some(0)));
-    let threads = &sync["rooms"]["join"][&room]["unread_thread_notifications"];
-    assert_eq!(threads[&opener]["notification_count"], 1, "{threads}");
 }
 
 #[tokio::test]
@@ -262,28 +186,13 @@ async fn a_receipt_never_moves_backwards() {
     assert_eq!(unread(&bo.sync().await, &room), (Some(0), Some(0)));
 }
 
-/// Spec: "Private read receipts": a public receipt may lag behind the private one, and rewinds no counts.
-#[tokio::test]
-async fn a_public_receipt_may_lag_behind_the_private_one() {
-    let (ada, bo, room) = kitchen().await;
-    let (first, second) = (ada.say(&room, "tea").await, ada.say(&room, "cake").await);
-    bo.post(&path(&room, "m.read.private", &second), &json!({})).await.expect_ok();
-    bo.post(&path(&room, "m.read", &first), &json!({})).await.expect_ok();
-    let all = receipts(&ada.sync().await, &room);
-    assert!(all[&first]["m.read"][&bo.user_id].is_object(), "{all}");
-    assert_eq!(unread(&bo.sync().await, &room), (Some(0), Some(0)));
-}
-
 /// Spec: `POST /rooms/{roomId}/receipt/…`, 400: "The `event_id` is not related to the `thread_id`."
 #[tokio::test]
 async fn a_receipt_of_another_thread_is_refused() {
     let (ada, bo, room) = kitchen().await;
     let opener = ada.say(&room, "tea?").await;
     let other = ada.say(&room, "cake?").await;
-    let content = json!({
-        "msgtype": "m.text", "body": "yes",
-        "m.relates_to": { "rel_type": "m.thread", "event_id": opener },
-    });
+    let content = in_thread(&opener, "yes");
     let reply = ada.send(&room, "m.room.message", &content).await;
     for (event, thread) in [(&reply, "main"), (&reply, other.as_str()), (&other, opener.as_str())] {
         let answer = bo.post(&path(&room, "m.read", event), &json!({ "thread_id": thread })).await;
@@ -334,59 +243,6 @@ async fn the_fully_read_marker_is_set_in_no_other_way() {
 }
 
 #[tokio::test]
-async fn a_receipt_changes_the_counts_of_who_sees_no_receipts() {
-    let (ada, bo, room) = kitchen().await;
-    let message = ada.say(&room, "tea").await;
-    let filter = json!({ "room": { "ephemeral": { "types": [] } } }).to_string();
-    let sync = bo.sync_with(&[("filter", &filter), ("timeout", "0")]).await;
-    assert_eq!(unread(&sync, &room), (Some(1), Some(0)));
-    bo.post(&path(&room, "m.read", &message), &json!({})).await.expect_ok();
-    if synapse_departs_from("no sentence: Synapse tells the counts of rooms with other news only") {
-        return;
-    }
-    let since = sync["next_batch"].as_str().unwrap();
-    let sync = bo.sync_with(&[("since", since), ("filter", &filter), ("timeout", "0")]).await;
-    assert_eq!(unread(&sync, &room), (Some(0), Some(0)));
-}
-
-/// Spec: "Receiving notifications": "Servers MUST include the number of unread notifications in a client's `/sync`
-/// stream, and MUST update it as it changes."
-#[tokio::test]
-async fn a_message_changes_the_counts_of_who_filters_messages_out() {
-    let (ada, bo, room) = kitchen().await;
-    let filter = json!({ "room": { "timeline": { "types": ["m.room.name"] } } }).to_string();
-    let before = bo.sync_with(&[("filter", &filter), ("timeout", "0")]).await;
-    ada.say(&room, "tea").await;
-    if synapse_departs_from("MUST update it as it changes") {
-        return;
-    }
-    let since = before["next_batch"].as_str().unwrap();
-    let query = [("since", since), ("filter", &filter), ("timeout", "10000")];
-    let sync = bo.sync_with(&query).await;
-    assert_eq!(unread(&sync, &room), (Some(1), Some(0)), "{sync}");
-
-    let notice = json!({ "msgtype": "m.notice", "body": "the kettle is on" });
-    ada.send(&room, "m.room.message", &notice).await;
-    let since = sync["next_batch"].as_str().unwrap();
-    let sync = bo.sync_with(&[("since", since), ("filter", &filter), ("timeout", "0")]).await;
-    assert!(sync["rooms"]["join"].get(&room).is_none(), "a notice counts for nothing: {sync}");
-
-    let message = ada.say(&room, "cake").await;
-    let mut seen = bo.sync_with(&[("filter", &filter), ("timeout", "0")]).await;
-    assert_eq!(unread(&seen, &room), (Some(2), Some(0)));
-    for (redacts, wanted) in [(true, 1), (false, 0)] {
-        if redacts {
-            ada.redact(&room, &message).await;
-        } else {
-            bo.log_in().await.say(&room, "I have read it").await;
-        }
-        let since = seen["next_batch"].as_str().unwrap();
-        seen = bo.sync_with(&[("since", since), ("filter", &filter), ("timeout", "0")]).await;
-        assert_eq!(unread(&seen, &room), (Some(wanted), Some(0)), "{seen}");
-    }
-}
-
-#[tokio::test]
 async fn read_markers_move_all_or_none() {
     let (ada, bo, room) = kitchen().await;
     let message = ada.say(&room, "tea").await;
@@ -417,59 +273,12 @@ async fn read_markers_of_another_room_or_from_outside_are_refused() {
     bo.post(&room_path(&room, "read_markers"), &markers).await.expect_error(400, "M_BAD_JSON");
 }
 
-/// Spec: "Threaded read receipts": a threaded receipt reads its thread alone, an unthreaded one all up to its event.
-#[tokio::test]
-async fn a_threaded_receipt_clears_its_thread_and_an_unthreaded_one_all() {
-    let (ada, bo, room) = kitchen().await;
-    count_all_threads(&bo).await;
-    let opener = ada.say(&room, "tea?").await;
-    let content = json!({
-        "msgtype": "m.text", "body": "anyone",
-        "m.relates_to": { "rel_type": "m.thread", "event_id": opener },
-    });
-    let reply = ada.send(&room, "m.room.message", &content).await;
-    let last = ada.say(&room, "cake?").await;
-    let filter = json!({ "room": { "timeline": { "unread_thread_notifications": true } } });
-    let filter = filter.to_string();
-    let look = async || {
-        let sync = bo.sync_with(&[("filter", &filter), ("timeout", "0")]).await;
-        let threads = &sync["rooms"]["join"][&room]["unread_thread_notifications"];
-        let in_thread = threads[&opener]["notification_count"].as_u64().unwrap_or_default();
-        (unread(&sync, &room).0.unwrap_or_default(), in_thread)
-    };
-    let settled = async |wanted: (u64, u64)| {
-        for _ in 0..20 {
-            if look().await == wanted {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
-        }
-        assert_eq!(look().await, wanted);
-    };
-    settled((2, 1)).await;
-    bo.post(&path(&room, "m.read", &opener), &json!({ "thread_id": "main" })).await.expect_ok();
-    settled((1, 1)).await;
-    bo.post(&path(&room, "m.read", &reply), &json!({ "thread_id": opener })).await.expect_ok();
-    settled((1, 0)).await;
-    let content = json!({
-        "msgtype": "m.text", "body": "nobody?",
-        "m.relates_to": { "rel_type": "m.thread", "event_id": opener },
-    });
-    ada.send(&room, "m.room.message", &content).await;
-    settled((1, 1)).await;
-    bo.post(&path(&room, "m.read", &last), &json!({})).await.expect_ok();
-    settled((0, 1)).await;
-}
-
 /// MSC4102: where a user has both at one event, the unthreaded receipt must not be hidden by the threaded one.
 #[tokio::test]
 async fn an_unthreaded_receipt_is_seen_beside_a_threaded_one_at_the_same_event() {
     let (ada, bo, room) = kitchen().await;
     let opener = ada.say(&room, "tea?").await;
-    let content = json!({
-        "msgtype": "m.text", "body": "yes",
-        "m.relates_to": { "rel_type": "m.thread", "event_id": opener },
-    });
+    let content = in_thread(&opener, "yes");
     let reply = ada.send(&room, "m.room.message", &content).await;
     for body in [json!({}), json!({ "thread_id": opener })] {
         bo.post(&path(&room, "m.read", &reply), &body).await.expect_ok();
