@@ -1,10 +1,15 @@
 //! Servers inside the test process, for homeservers to ask.
 
+use std::io::Write as _;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rustls::ServerConfig;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tempfile::NamedTempFile;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// A request that a fake server got.
 #[derive(Clone, Debug)]
@@ -34,7 +39,15 @@ pub enum FakeAnswer {
 #[derive(Clone)]
 pub struct FakeServer {
     port: u16,
+    tls: Option<Tls>,
     requests: Arc<Mutex<Vec<FakeRequest>>>,
+}
+
+/// What a server over TLS has.
+#[derive(Clone)]
+struct Tls {
+    acceptor: TlsAcceptor,
+    certificate: Arc<NamedTempFile>,
 }
 
 impl FakeRequest {
@@ -56,18 +69,44 @@ impl FakeServer {
     pub async fn start(
         answer: impl Fn(&FakeRequest) -> FakeAnswer + Send + Sync + 'static,
     ) -> Self {
+        Self::listen(None, Arc::new(answer)).await
+    }
+
+    /// As [`Self::start`], over TLS, with a certificate that nobody trusts yet.
+    pub async fn start_with_tls(
+        answer: impl Fn(&FakeRequest) -> FakeAnswer + Send + Sync + 'static,
+    ) -> Self {
+        Self::listen(Some(Tls::new()), Arc::new(answer)).await
+    }
+
+    async fn listen(
+        tls: Option<Tls>,
+        answer: Arc<dyn Fn(&FakeRequest) -> FakeAnswer + Send + Sync>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has free ports");
         let port = listener.local_addr().expect("it is bound").port();
-        let (requests, answer) = (Arc::default(), Arc::new(answer));
-        let server = Self { port, requests };
+        let server = Self { port, tls, requests: Arc::default() };
         let served = server.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (served, answer) = (served.clone(), Arc::clone(&answer));
-                tokio::spawn(async move { served.serve(stream, &*answer).await });
+                tokio::spawn(async move {
+                    match &served.tls {
+                        None => served.serve(stream, &*answer).await,
+                        Some(tls) => {
+                            let Ok(stream) = tls.acceptor.accept(stream).await else { return };
+                            served.serve(stream, &*answer).await;
+                        }
+                    }
+                });
             }
         });
         server
+    }
+
+    /// The file with the certificate of a server over TLS.
+    pub fn certificate(&self) -> &Path {
+        self.tls.as_ref().expect("the server was started with TLS").certificate.path()
     }
 
     /// Host and port.
@@ -83,8 +122,8 @@ impl FakeServer {
     /// Answers the one request of a connection. Who hangs up early gets nothing.
     async fn serve(
         &self,
-        mut stream: TcpStream,
-        answer: &(dyn Fn(&FakeRequest) -> FakeAnswer + Sync),
+        mut stream: impl AsyncRead + AsyncWrite + Unpin,
+        answer: &(dyn Fn(&FakeRequest) -> FakeAnswer + Send + Sync),
     ) {
         let Some(request) = read(&mut stream).await else { return };
         let answer = answer(&request);
@@ -98,12 +137,32 @@ impl FakeServer {
             "HTTP/1.1 {status} Fake\r\ncontent-type: {kind}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
             body.len()
         );
-        let _sent = stream.write_all((head + &body).as_bytes()).await;
+        if stream.write_all((head + &body).as_bytes()).await.is_ok() {
+            let _ended = stream.shutdown().await;
+        }
+    }
+}
+
+impl Tls {
+    /// A certificate of its own for this machine.
+    fn new() -> Self {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]);
+        let made = made.expect("an address has a certificate");
+        let mut certificate = NamedTempFile::new().expect("the temporary folder is writable");
+        certificate.write_all(made.cert.pem().as_bytes()).expect("the file is ours");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("ring has all versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.into()], made.signing_key.into())
+            .expect("the key is the certificate's");
+        Self { acceptor: TlsAcceptor::from(Arc::new(config)), certificate: Arc::new(certificate) }
     }
 }
 
 /// A whole request; `None` if the connection ends before.
-async fn read(stream: &mut TcpStream) -> Option<FakeRequest> {
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Option<FakeRequest> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);

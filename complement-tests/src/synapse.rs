@@ -42,6 +42,7 @@ fn configuration(folder: &Path, name: &str, port: u16) -> String {
         "registration_token_validity",
         "admin_redaction",
         "joins_per_room",
+        "third_party_invite",
         "3pid_validation",
         "media_create",
         "presence:per_user",
@@ -73,6 +74,8 @@ allow_guest_access: true
 login_via_existing_session: {{enabled: true, require_ui_auth: true}}
 report_stats: false
 trusted_key_servers: []
+use_insecure_ssl_client_just_for_testing_do_not_use: true
+ip_range_whitelist: ['127.0.0.1']
 suppress_key_server_warning: true
 bcrypt_rounds: 4
 default_room_version: "12"
