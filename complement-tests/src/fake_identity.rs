@@ -83,7 +83,7 @@ impl FakeIdentityServer {
     /// Its word that an invitation is a user's, for `third_party_signed`.
     pub fn signed(&self, sender: &str, user_id: &str, token: &str) -> Value {
         // Canonical JSON: the keys in their order, and no space.
-        let object = json!({ "mxid": user_id, "token": token }).to_string();
+        let object = json!({ "mxid": user_id, "sender": sender, "token": token }).to_string();
         let signature = self.parts.key.sign(object.as_bytes()).to_bytes();
         json!({
             "sender": sender, "mxid": user_id, "token": token,

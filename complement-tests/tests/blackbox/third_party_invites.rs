@@ -124,6 +124,23 @@ async fn an_address_without_a_user_is_invited_and_its_owner_comes_in() {
     assert_eq!(ada.state(room, "m.room.member", &bo.user_id).await["membership"], "join");
 }
 
+/// Spec: `POST /rooms/{roomId}/join`, `third_party_signed`: "a signature of the entire signed object".
+#[tokio::test]
+async fn a_signature_is_good_for_whom_and_by_whom_it_says() {
+    let kitchen = Kitchen::new().await;
+    let Kitchen { identity, ada, bo, room } = &kitchen;
+    ada.post(&room_path(room, "invite"), &kitchen.invite("bo@example.org")).await.expect_ok();
+    let token = kitchen.invitations(room).await[0].0.clone();
+    let signed = identity.signed(&ada.user_id, &bo.user_id, &token);
+    for (key, other) in [("sender", &bo.user_id), ("mxid", &ada.user_id)] {
+        let mut signed = signed.clone();
+        signed[key] = json!(other);
+        let body = json!({ "third_party_signed": signed });
+        bo.post(&room_path(room, "join"), &body).await.expect_error(403, "M_FORBIDDEN");
+    }
+    bo.post(&room_path(room, "join"), &json!({})).await.expect_error(403, "M_FORBIDDEN");
+}
+
 /// Spec: "If it is, an invite is simply issued for that user."
 #[tokio::test]
 async fn the_user_of_an_address_is_invited() {

@@ -114,7 +114,9 @@ impl Rooms {
         let mut content = member_content("invite", &self.profile_of(user).await?, None);
         content["third_party_invite"] = json!({
             "display_name": invite["display_name"].as_str().unwrap_or_default(),
+            // As it was signed, with the sender. Spec: `third_party_signed`, "a signature of the entire signed object".
             "signed": {
+                "sender": signed.sender,
                 "mxid": signed.mxid,
                 "token": signed.token,
                 "signatures": signed.signatures,
@@ -184,7 +186,7 @@ pub(crate) fn member(sender: &UserId, target: &UserId, content: &Value) -> Draft
 mod tests {
     use ruma::events::StateEventType;
     use ruma::signatures::sign_json;
-    use ruma::{CanonicalJsonObject, RoomVersionId};
+    use ruma::{CanonicalJsonObject, RoomVersionId, user_id};
 
     use super::*;
     use crate::testing::{ada, bo, rooms_on_memory_store, wish};
@@ -193,7 +195,7 @@ mod tests {
     /// What an identity server with the key of the tests signs.
     fn signed(mxid: &UserId, token: &str) -> ThirdPartySigned {
         let key = protocol::SigningKey::from_seed([9; 32], "0".to_owned()).unwrap();
-        let object = json!({ "mxid": mxid, "token": token });
+        let object = json!({ "sender": ada(), "mxid": mxid, "token": token });
         let mut object: CanonicalJsonObject = serde_json::from_value(object).unwrap();
         sign_json("id.test", key.key_pair(), &mut object).unwrap();
         let signatures = serde_json::to_value(&object["signatures"]).unwrap();
@@ -238,7 +240,9 @@ mod tests {
         let room = private_room(&rooms).await;
         let mut forged = signed(bo(), "token");
         forged.signatures = signed(ada(), "token").signatures;
-        for wrong in [forged, signed(ada(), "token"), signed(bo(), "another")] {
+        let mut of_another = signed(bo(), "token");
+        of_another.sender = user_id!("@cy:hearth.test").to_owned();
+        for wrong in [forged, of_another, signed(ada(), "token"), signed(bo(), "another")] {
             let request = JoinRequest { third_party: Some(wrong), ..JoinRequest::default() };
             let refused = rooms.join(&room, bo(), request).await;
             assert!(matches!(refused, Err(RoomError::Forbidden(_))), "{refused:?}");
