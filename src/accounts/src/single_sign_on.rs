@@ -7,10 +7,12 @@
 mod client_url;
 mod flows;
 mod id_token;
+mod kept;
 mod keys;
 mod localpart;
 mod newcomers;
 mod provider;
+mod settings;
 
 use std::sync::Arc;
 
@@ -20,7 +22,8 @@ use store::{ExternalId, Restrictions, StoreError, UserStatus};
 pub use self::client_url::ClientUrl;
 pub use self::id_token::IdTokenError;
 pub use self::keys::SignatureError;
-pub use self::provider::{IdentityProvider, Namesakes, Newcomers, ProviderError};
+pub use self::provider::ProviderError;
+pub use self::settings::{IdentityProvider, Namesakes, Newcomers};
 
 use self::flows::{Flow, Newcomer, Purpose, UnderWay};
 use self::localpart::localpart;

@@ -1,8 +1,7 @@
-//! Speaking with `OpenID` providers. What they are asked for is kept for a while, and nothing is asked before somebody wants to
-//! sign on. Spec: `OpenID` Connect Discovery, `OpenID` Connect Core.
+//! Speaking with `OpenID` providers, when somebody wants to sign on and not before.
+//! Spec: `OpenID` Connect Discovery, `OpenID` Connect Core.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -13,66 +12,14 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use tokio::sync::Mutex;
 use url::{Url, form_urlencoded};
 
 use super::flows::Flow;
 use super::id_token::{Expected, IdTokenError};
+use super::kept::{KEPT, Kept, PAUSE};
 use super::keys::{Keys, SignatureError};
-use crate::{Secret, after};
-
-/// How long what a provider says of itself is kept.
-const KEPT: Duration = Duration::from_hours(1);
-
-/// How long a provider is let alone after it was asked, where it is down or has signed with a key that it did not show.
-const PAUSE: Duration = Duration::from_secs(5);
-
-/// Where people sign on. Spec: client-server API, "SSO client login/authentication".
-#[derive(Debug, Clone)]
-pub struct IdentityProvider {
-    /// What clients name it by. Users' accounts hang on it.
-    pub id: String,
-    /// What users call it.
-    pub name: String,
-    /// A picture of it.
-    pub icon: Option<ruma::OwnedMxcUri>,
-    /// What it is known as, so that clients show it as people expect.
-    pub brand: Option<String>,
-    /// The URL that it is known by, and found at.
-    pub issuer: String,
-    /// What it calls this server.
-    pub client_id: String,
-    /// What this server proves itself with.
-    pub client_secret: Option<Secret>,
-    /// What it is asked for.
-    pub scopes: Vec<String>,
-    /// The claim that new user names are made of.
-    pub localpart_claim: String,
-    /// The claim that is the display name of new users.
-    pub display_name_claim: String,
-    /// Whether people get accounts who have none.
-    pub newcomers: Newcomers,
-    /// What is done with accounts that have a newcomer's name.
-    pub namesakes: Namesakes,
-}
-
-/// Whether people get accounts who have none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Newcomers {
-    /// Everybody who signs on.
-    Welcome,
-    /// Nobody.
-    Refused,
-}
-
-/// What is done with accounts that have the name of somebody who signs on for the first time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Namesakes {
-    /// They are those of others.
-    Others,
-    /// They are theirs: the provider gives each name to the one who has it here.
-    Themselves,
-}
+use super::settings::IdentityProvider;
+use crate::Secret;
 
 /// Why a provider did not do its part.
 #[derive(Debug, thiserror::Error)]
@@ -128,20 +75,12 @@ pub(super) struct Person {
     access_token: Option<Secret>,
 }
 
-/// Something that a provider was asked for.
-#[derive(Debug)]
-struct Kept<T> {
-    /// `None` where the answer was of no use.
-    value: Option<Arc<T>>,
-    asked_at: MilliSecondsSinceUnixEpoch,
-}
-
 /// A provider, with what it said of itself.
 #[derive(Debug)]
 pub(super) struct Provider {
     pub(super) settings: IdentityProvider,
-    metadata: Mutex<Option<Kept<Metadata>>>,
-    keys: Mutex<Option<Kept<Keys>>>,
+    metadata: Kept<Metadata>,
+    keys: Kept<Keys>,
 }
 
 /// What signing on begins with.
@@ -155,7 +94,7 @@ pub(super) struct Wish<'a> {
 
 impl Provider {
     pub(super) fn new(settings: IdentityProvider) -> Self {
-        Self { settings, metadata: Mutex::default(), keys: Mutex::default() }
+        Self { settings, metadata: Kept::new(), keys: Kept::new() }
     }
 
     /// Where a browser is sent to sign on. Spec: `OpenID` Connect Core, section 3.1.2.1.
@@ -256,7 +195,7 @@ impl Provider {
             }
             Ok(metadata)
         };
-        kept(&self.metadata, KEPT, now, ask).await.map(Knowledge)
+        self.metadata.get(KEPT, now, ask).await.map(Knowledge)
     }
 
     async fn keys(
@@ -265,7 +204,7 @@ impl Provider {
         metadata: &Metadata,
         now: MilliSecondsSinceUnixEpoch,
     ) -> Result<Arc<Keys>, ProviderError> {
-        kept(&self.keys, KEPT, now, || keys_at(outgoing, &metadata.jwks_uri)).await
+        self.keys.get(KEPT, now, || keys_at(outgoing, &metadata.jwks_uri)).await
     }
 
     async fn newer_keys(
@@ -274,7 +213,7 @@ impl Provider {
         metadata: &Metadata,
         now: MilliSecondsSinceUnixEpoch,
     ) -> Result<Arc<Keys>, ProviderError> {
-        kept(&self.keys, PAUSE, now, || keys_at(outgoing, &metadata.jwks_uri)).await
+        self.keys.get(PAUSE, now, || keys_at(outgoing, &metadata.jwks_uri)).await
     }
 
     fn token_request(
@@ -321,26 +260,6 @@ impl Person {
     }
 }
 
-/// What was answered less than `age` ago, or else what is answered now. One request waits for the answer to another's.
-async fn kept<T>(
-    place: &Mutex<Option<Kept<T>>>,
-    age: Duration,
-    now: MilliSecondsSinceUnixEpoch,
-    ask: impl AsyncFnOnce() -> Result<T, ProviderError>,
-) -> Result<Arc<T>, ProviderError> {
-    let mut place = place.lock().await;
-    if let Some(known) = &*place {
-        match &known.value {
-            Some(value) if now < after(known.asked_at, age) => return Ok(Arc::clone(value)),
-            None if now < after(known.asked_at, PAUSE) => return Err(ProviderError::Resting),
-            Some(_) | None => {}
-        }
-    }
-    let answer = ask().await.map(Arc::new);
-    *place = Some(Kept { value: answer.as_ref().ok().cloned(), asked_at: now });
-    answer
-}
-
 async fn keys_at(outgoing: &Outgoing, url: &str) -> Result<Keys, ProviderError> {
     let set: Value = ask(outgoing, Request::get(url).body(Vec::new())).await?;
     Keys::of_set(&set).ok_or(ProviderError::Answer("keys"))
@@ -374,10 +293,10 @@ fn basic(id: &str, secret: &Secret) -> String {
 
 #[cfg(test)]
 mod tests {
-    use ruma::UInt;
     use serde_json::json;
 
     use super::*;
+    use crate::{Namesakes, Newcomers};
 
     fn provider(secret: Option<&str>) -> Provider {
         Provider::new(IdentityProvider {
@@ -426,24 +345,5 @@ mod tests {
         let in_form = format!("{form}&client_id=hearth+%26+co&client_secret=s%3A+s");
         assert_eq!(request(Some("s: s"), &both[..1]), (None, in_form));
         assert_eq!(request(None, &[]), (None, format!("{form}&client_id=hearth+%26+co")));
-    }
-
-    #[tokio::test]
-    async fn an_answer_is_kept_and_one_of_no_use_is_not_asked_for_at_once() {
-        let place = Mutex::new(None);
-        let at =
-            |seconds: u32| MilliSecondsSinceUnixEpoch(UInt::from(seconds) * UInt::from(1_000_u32));
-        let get = async |seconds, age, answer: Result<u8, ProviderError>| {
-            kept(&place, age, at(seconds), async || answer).await.map(|value| *value)
-        };
-        let failed = get(100, KEPT, Err(ProviderError::Issuer)).await;
-        assert!(matches!(failed, Err(ProviderError::Issuer)));
-        let resting = get(104, KEPT, Ok(1)).await;
-        assert!(matches!(resting, Err(ProviderError::Resting)));
-        assert_eq!(get(105, KEPT, Ok(1)).await.unwrap(), 1);
-        assert_eq!(get(109, PAUSE, Ok(2)).await.unwrap(), 1);
-        assert_eq!(get(111, KEPT, Ok(2)).await.unwrap(), 1);
-        assert_eq!(get(111, PAUSE, Ok(3)).await.unwrap(), 3);
-        assert_eq!(get(111 + 3_600, KEPT, Ok(4)).await.unwrap(), 4);
     }
 }
