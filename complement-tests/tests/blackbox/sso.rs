@@ -109,6 +109,15 @@ async fn providers_are_listed_with_what_clients_show() {
     assert!(flows.iter().any(|flow| flow["type"] == "m.login.token"), "{types}");
 }
 
+/// Spec: "Login Fallback". The page's script sends its user there, and logs in with the token that they come back with.
+#[tokio::test]
+async fn the_login_page_has_providers() {
+    let Some((server, _)) = club_with("").await else { return };
+    let page = Browser::new(&server).open("/_matrix/static/client/login/").await;
+    assert!(page.text.contains(r#"data-provider="club">Sign on at The club<"#), "{}", page.text);
+    assert!(page.text.contains("m.login.token"), "{}", page.text);
+}
+
 #[tokio::test]
 async fn somebody_new_gets_an_account_and_keeps_it() {
     let Some((server, provider)) = club_with("").await else { return };
@@ -489,6 +498,41 @@ async fn who_has_both_a_password_and_a_provider_may_use_either() {
         "identifier": { "type": "m.id.user", "user": ada.user_id },
     });
     server.stranger().post(LOGIN, &body).await.expect_ok();
+}
+
+#[tokio::test]
+async fn who_signs_on_at_several_places_confirms_at_any_of_them() {
+    let (club, work) = (Provider::start().await, Provider::start().await);
+    let providers = [
+        club.configured("club", "link_existing=true"),
+        work.configured("work", "link_existing=true"),
+        Provider::start().await.configured("other", ""),
+    ];
+    let Some(server) = server_with(&providers).await else { return };
+    let person = person(&unique("ada"));
+    let mut browser = Browser::new(&server);
+    let mut sessions = Vec::new();
+    for (id, provider) in [("club", &club), ("work", &work)] {
+        let path = start_path(APP).replace(REDIRECT, &format!("{REDIRECT}/{id}"));
+        let url = browser.open(&path).await.location().to_owned();
+        let link = browser.open(&provider.sign_on(&url, &person)).await.link();
+        sessions.push(log_in(&server, &link).await);
+    }
+    assert_eq!(sessions[0].user_id, sessions[1].user_id);
+    let device = format!("/_matrix/client/v3/devices/{}", sessions[1].device_id);
+    let challenge = sessions[0].delete(&device).await.expect_challenge();
+    let session = challenge["session"].as_str().expect("a session");
+    let stage = format!("/_matrix/client/v3/auth/m.login.sso/fallback/web?session={session}");
+
+    let question = browser.open(&stage).await;
+
+    let links = question.links();
+    assert_eq!(links.len(), 2, "{}", question.text);
+    let done = browser.open(&work.sign_on(&links[1], &person)).await;
+    assert!(done.text.contains("window.onAuthDone()"), "{}", done.text);
+    let body = json!({ "auth": { "type": "m.login.sso", "session": session } });
+    let request = sessions[0].request(complement_tests::Method::DELETE, &device).json(&body);
+    sessions[0].answer(request).await.expect_ok();
 }
 
 /// Signing on is begun by strangers, and each start is kept for a while.

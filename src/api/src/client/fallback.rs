@@ -89,7 +89,7 @@ struct StageForm {
 impl Fallback {
     /// Logs in, whatever way.
     async fn login(self, (): (), _: LoginPage) -> Result<PageResponse, MatrixError> {
-        Ok(Page::login().into())
+        Ok(Page::login(self.accounts.identity_providers()).into())
     }
 
     /// Shows a stage of an authentication that is under way.

@@ -1,7 +1,11 @@
 "use strict";
 // Parameters of the page that are no credentials are handed on to the login.
 const given = Object.fromEntries(new URLSearchParams(window.location.search));
-const credentials = ["type", "identifier", "user", "medium", "address", "password", "token"];
+// Whoever signs on elsewhere comes back to this page with a token.
+const loginToken = given.loginToken;
+const credentials = [
+    "type", "identifier", "user", "medium", "address", "password", "token", "loginToken",
+];
 for (const name of credentials) {
     delete given[name];
 }
@@ -10,20 +14,14 @@ if (given.refresh_token !== undefined) {
 }
 
 const message = document.getElementById("message");
-document.getElementById("login").addEventListener("submit", async (event) => {
-    event.preventDefault();
+
+async function logIn(proof) {
     message.textContent = "";
-    const body = {
-        ...given,
-        type: "m.login.password",
-        identifier: { type: "m.id.user", user: document.getElementById("user").value },
-        password: document.getElementById("password").value,
-    };
     try {
         const answer = await fetch("/_matrix/client/v3/login", {
             method: "POST",
             headers: { "Content-Type": "application/json" },
-            body: JSON.stringify(body),
+            body: JSON.stringify({ ...given, ...proof }),
         });
         const response = await answer.json();
         if (!answer.ok) {
@@ -36,4 +34,24 @@ document.getElementById("login").addEventListener("submit", async (event) => {
     } catch (error) {
         message.textContent = "The server does not answer.";
     }
+}
+
+document.getElementById("login").addEventListener("submit", (event) => {
+    event.preventDefault();
+    logIn({
+        type: "m.login.password",
+        identifier: { type: "m.id.user", user: document.getElementById("user").value },
+        password: document.getElementById("password").value,
+    });
 });
+
+const here = new URL(window.location.href);
+here.searchParams.delete("loginToken");
+for (const link of document.querySelectorAll("[data-provider]")) {
+    const back = encodeURIComponent(here.href);
+    link.href = `/_matrix/client/v3/login/sso/redirect/${link.dataset.provider}?redirectUrl=${back}`;
+}
+if (loginToken !== undefined) {
+    window.history.replaceState(null, "", here.href);
+    logIn({ type: "m.login.token", token: loginToken });
+}

@@ -1,5 +1,6 @@
 //! The pages themselves.
 
+use accounts::IdentityProvider;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ruma::api::client::uiaa::AuthType;
 use sha2::{Digest, Sha256};
@@ -15,15 +16,21 @@ pub(in crate::client) struct Page {
 }
 
 impl Page {
-    /// The page that logs in by itself.
-    pub(in crate::client) fn login() -> Self {
-        let body = r#"<form id="login">
+    /// The page that logs in by itself, with a password or by signing on at one of `providers`.
+    pub(in crate::client) fn login(providers: &[IdentityProvider]) -> Self {
+        let link = |provider: &IdentityProvider| {
+            let (id, name) = (escaped(&provider.id), escaped(&provider.name));
+            format!(r#"<p><a class="button" data-provider="{id}">Sign on at {name}</a></p>"#)
+        };
+        let links: Vec<String> = providers.iter().map(link).collect();
+        let form = r#"<form id="login">
 <label>User name <input id="user" autocomplete="username" autocapitalize="none" required autofocus></label>
 <label>Password <input id="password" type="password" autocomplete="current-password" required></label>
 <button>Log in</button>
 <p id="message" role="alert"></p>
 </form>"#;
-        Self::new("Log in", body, Some(LOGIN_SCRIPT))
+        let body = format!("{form}\n{}", links.join("\n"));
+        Self::new("Log in", &body, Some(LOGIN_SCRIPT))
     }
 
     /// The page of a stage; `None` for a stage that has none. `failure` is why it failed the last time.
@@ -139,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_policy_names_the_script_of_its_page() {
-        for (page, script) in [(Page::login(), LOGIN_SCRIPT), (Page::done(), DONE_SCRIPT)] {
+        for (page, script) in [(Page::login(&[]), LOGIN_SCRIPT), (Page::done(), DONE_SCRIPT)] {
             assert!(page.policy.contains(&source(script)));
             assert!(page.html.contains(script));
         }
