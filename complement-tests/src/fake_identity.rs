@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use crate::{FakeAnswer, FakeRequest, FakeServer};
 
 /// An identity server. What it does depends on the access token it is asked with: it works for `good`, and fails in one way or
-/// another for `terms`, `wrong`, `broken`, `nonsense`, `huge` and `slow`. For `rotating`, the pepper changes once.
+/// another for `terms`, `wrong`, `taken`, `broken`, `nonsense`, `huge` and `slow`. For `rotating`, the pepper changes once.
 #[derive(Clone)]
 pub struct FakeIdentityServer {
     server: FakeServer,
@@ -110,7 +110,8 @@ impl Parts {
             return FakeAnswer::Json(200, json!({ "valid": true }));
         }
         match token {
-            "good" => {}
+            "taken" if path.ends_with("/store-invite") => return error(400, "M_THREEPID_IN_USE"),
+            "good" | "taken" => {}
             "rotating" => {
                 let is_first =
                     path.ends_with("/lookup") && self.peppers.fetch_add(1, Ordering::Relaxed) == 0;
@@ -131,7 +132,7 @@ impl Parts {
                 FakeAnswer::Json(200, json!({ "lookup_pepper": PEPPER, "algorithms": algorithms }))
             }
             ("POST", "/_matrix/identity/v2/lookup") => self.look_up(&request.json()),
-            ("POST", "/_matrix/identity/v2/store-invite") => self.store(request.header("host")),
+            ("POST", "/_matrix/identity/v2/store-invite") => self.store(request),
             _ => error(404, "M_UNRECOGNIZED"),
         }
     }
@@ -149,7 +150,11 @@ impl Parts {
         FakeAnswer::Json(200, json!({ "mappings": found.collect::<Map<_, _>>() }))
     }
 
-    fn store(&self, host: &str) -> FakeAnswer {
+    fn store(&self, request: &FakeRequest) -> FakeAnswer {
+        if request.json()["medium"] != "email" {
+            return error(400, "M_UNRECOGNIZED");
+        }
+        let host = request.header("host");
         let token = format!("token-{}", self.stored.fetch_add(1, Ordering::Relaxed));
         let key_validity_url = format!("https://{host}{KEY_VALIDITY}");
         let key = json!({ "public_key": self.public_key(), "key_validity_url": key_validity_url });

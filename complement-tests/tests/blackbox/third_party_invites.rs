@@ -261,6 +261,7 @@ async fn an_identity_server_that_fails_is_an_error_and_no_invitation() {
         ("id_access_token", "terms", 403, "M_TERMS_NOT_SIGNED"),
         ("id_access_token", "wrong", 403, "M_FORBIDDEN"),
         ("id_access_token", "new\nline", 403, "M_FORBIDDEN"),
+        ("id_access_token", "taken", 400, "M_THREEPID_IN_USE"),
         ("id_access_token", "broken", 502, "M_UNKNOWN"),
         ("id_access_token", "nonsense", 502, "M_UNKNOWN"),
         ("id_access_token", "huge", 502, "M_UNKNOWN"),
@@ -271,6 +272,10 @@ async fn an_identity_server_that_fails_is_an_error_and_no_invitation() {
         let answer = ada.post(&room_path(room, "invite"), &invite).await;
         answer.expect_error(status, errcode);
     }
+    let mut by_phone = kitchen.invite_but("medium", "msisdn");
+    by_phone["address"] = json!("+18005552067");
+    let answer = ada.post(&room_path(room, "invite"), &by_phone).await;
+    answer.expect_error(400, "M_THREEPID_MEDIUM_NOT_SUPPORTED");
     assert!(kitchen.invitations(room).await.is_empty());
 }
 
