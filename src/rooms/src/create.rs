@@ -1,13 +1,16 @@
 //! Creating rooms.
 
+mod plan;
+
 use futures_util::future::try_join_all;
-use protocol::room_version::{self, Rules};
+use protocol::room_version;
 use ruma::events::TimelineEventType;
 use ruma::{OwnedRoomAliasId, OwnedRoomId, OwnedUserId, RoomId, RoomVersionId, UserId};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 use store::{AliasRecord, Batch, Publication, StoreError};
 
+use self::plan::Plan;
 use crate::aliases::check_length;
 use crate::assembly::Draft;
 use crate::founding::Founding;
@@ -79,9 +82,6 @@ pub struct CreateRoom {
 const MAX_INVITES: usize = 100;
 const MAX_THIRD_PARTY_INVITES: usize = 10;
 const MAX_INITIAL_STATE: usize = 500;
-
-/// The level to replace a room where creators are above all levels.
-const TOMBSTONE: i64 = 150;
 
 impl Rooms {
     /// Creates a room, whole or not at all, and returns its ID once it is durable.
@@ -221,135 +221,6 @@ fn check_size(wish: &CreateRoom) -> Result<(), RoomError> {
     Ok(())
 }
 
-/// A wish with what follows from it.
-struct Plan<'a> {
-    creator: &'a UserId,
-    rules: Rules,
-    wish: &'a CreateRoom,
-}
-
-impl Plan<'_> {
-    fn state(&self, kind: &str, state_key: &str, content: &Value) -> Draft {
-        let state_key = Some(state_key.to_owned());
-        Draft::new(self.creator.to_owned(), kind.into(), state_key, raw(content))
-    }
-
-    fn given(&self, given: &InitialState) -> Draft {
-        let state_key = Some(given.state_key.clone());
-        let content = given.content.clone();
-        Draft::new(self.creator.to_owned(), given.kind.clone(), state_key, content)
-    }
-
-    fn create_content(&self) -> Map<String, Value> {
-        let mut content = self.wish.creation_content.clone();
-        if self.creators_are_privileged() && self.wish.preset == Preset::TrustedPrivateChat {
-            let mut creators = match content.remove("additional_creators") {
-                Some(Value::Array(creators)) => creators,
-                _ => Vec::new(),
-            };
-            for invited in &self.wish.invite {
-                let invited = json!(invited);
-                if !creators.contains(&invited) {
-                    creators.push(invited);
-                }
-            }
-            if !creators.is_empty() {
-                content.insert("additional_creators".to_owned(), Value::Array(creators));
-            }
-        }
-        content
-    }
-
-    /// Whether creators have a power that no level expresses, from version 12 on.
-    fn creators_are_privileged(&self) -> bool {
-        self.rules.authorization.explicitly_privilege_room_creators
-    }
-
-    fn power_levels(&self) -> Value {
-        let trusted = self.wish.preset == Preset::TrustedPrivateChat;
-        let mut users = Map::new();
-        if !self.creators_are_privileged() {
-            users.insert(self.creator.to_string(), json!(100));
-            let invited = self.wish.invite.iter().filter(|_| trusted);
-            users.extend(invited.map(|user| (user.to_string(), json!(100))));
-        }
-        let tombstone = if self.creators_are_privileged() { TOMBSTONE } else { 100 };
-        let invite = if self.wish.preset == Preset::PublicChat { 50 } else { 0 };
-        let mut content = json!({
-            "users": users,
-            "users_default": 0,
-            "events": {
-                "m.room.name": 50,
-                "m.room.avatar": 50,
-                "m.room.canonical_alias": 50,
-                "m.room.power_levels": 100,
-                "m.room.history_visibility": 100,
-                "m.room.server_acl": 100,
-                "m.room.encryption": 100,
-                "m.room.tombstone": tombstone,
-            },
-            "events_default": 0,
-            "state_default": 50,
-            "ban": 50,
-            "kick": 50,
-            "redact": 50,
-            "invite": invite,
-            "historical": 100,
-        });
-        for (key, value) in &self.wish.power_levels {
-            content[key] = value.clone();
-        }
-        if self.creators_are_privileged() {
-            raise_tombstone(&mut content);
-        }
-        content
-    }
-
-    /// The preset's state, without what the wish states itself.
-    fn preset_state(&self) -> Vec<Draft> {
-        let (join_rule, guests) = match self.wish.preset {
-            Preset::PublicChat => ("public", "forbidden"),
-            Preset::PrivateChat | Preset::TrustedPrivateChat => ("invite", "can_join"),
-        };
-        let preset = [
-            ("m.room.join_rules", json!({ "join_rule": join_rule })),
-            ("m.room.history_visibility", json!({ "history_visibility": "shared" })),
-            ("m.room.guest_access", json!({ "guest_access": guests })),
-        ];
-        let stated = |kind: &str| {
-            let mut initial = self.wish.initial_state.iter();
-            initial.any(|state| state.kind.to_string() == kind && state.state_key.is_empty())
-        };
-        let wanted = preset.iter().filter(|(kind, _)| !stated(kind));
-        wanted.map(|(kind, content)| self.state(kind, "", content)).collect()
-    }
-
-    fn initial_state(&self) -> impl Iterator<Item = Draft> + '_ {
-        let overridden = |state: &InitialState| match state.kind.to_string().as_str() {
-            "m.room.power_levels" => true,
-            "m.room.name" => self.wish.name.is_some(),
-            "m.room.topic" => self.wish.topic.is_some(),
-            _ => false,
-        };
-        let initial = self.wish.initial_state.iter();
-        let left = initial.filter(move |state| !(state.state_key.is_empty() && overridden(state)));
-        left.map(|state| self.given(state))
-    }
-}
-
-/// Where it takes no more than other state to replace a room, makes it take more.
-/// Spec: client-server API, `POST /createRoom`: in version 12 the level of tombstones "MUST explicitly be higher than
-/// `state_default`".
-fn raise_tombstone(levels: &mut Value) {
-    let state_default = levels["state_default"].as_i64().unwrap_or(50);
-    let Some(events) = levels.get_mut("events").and_then(Value::as_object_mut) else { return };
-    let tombstone = events.get("m.room.tombstone").map_or(Some(0), Value::as_i64);
-    if tombstone.is_some_and(|level| level <= state_default) {
-        let raised = state_default.saturating_add(1).max(TOMBSTONE);
-        events.insert("m.room.tombstone".to_owned(), json!(raised));
-    }
-}
-
 /// A JSON value as text.
 pub(crate) fn raw(value: &Value) -> Box<RawValue> {
     serde_json::value::to_raw_value(value).expect("a JSON value always serialises")
@@ -406,21 +277,6 @@ mod tests {
         let version = RoomVersionId::try_from("org.example.99").unwrap();
         let refused = rooms.create_room(ada(), wish(Preset::PublicChat, version)).await;
         assert!(matches!(refused, Err(RoomError::UnsupportedVersion(_))));
-    }
-
-    #[test]
-    fn it_takes_more_to_replace_a_room_than_to_set_its_state() {
-        for (levels, expected) in [
-            (json!({ "events": {}, "state_default": 50 }), Some(150)),
-            (json!({ "events": { "m.room.tombstone": 50 }, "state_default": 50 }), Some(150)),
-            (json!({ "events": { "m.room.tombstone": 60 }, "state_default": 50 }), Some(60)),
-            (json!({ "events": { "m.room.tombstone": 150 }, "state_default": 200 }), Some(201)),
-            (json!({ "events": [] }), None),
-        ] {
-            let mut raised = levels.clone();
-            raise_tombstone(&mut raised);
-            assert_eq!(raised["events"]["m.room.tombstone"].as_i64(), expected, "{levels}");
-        }
     }
 
     #[tokio::test]
