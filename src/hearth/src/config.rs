@@ -1,17 +1,19 @@
 //! The configuration: a TOML file, over it environment variables, under it defaults.
 
+mod defaults;
 mod load;
+mod seconds;
+mod seconds_or_none;
 mod secret;
+mod services;
 mod single_sign_on;
 
 use std::{net::SocketAddr, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use api::{Network, Rates, Resource};
 use federation::identity::TrustedServer;
-use federation::outgoing::Policy;
 use ipnet::IpNet;
-use protocol::push::LegacyMentions;
-use ruma::{OwnedServerName, OwnedUserId, RoomVersionId, server_name};
+use ruma::{OwnedServerName, OwnedUserId, RoomVersionId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -278,184 +280,7 @@ pub(crate) struct Limits {
     pub(crate) shutdown_seconds: Duration,
 }
 
-impl Default for Server {
-    fn default() -> Self {
-        let name = server_name!("localhost").to_owned();
-        Self { name, data_dir: "data".into(), client_base_url: None }
-    }
-}
-
-impl Default for Listeners {
-    fn default() -> Self {
-        let mut resources = public_resources();
-        resources.push(Resource::Metrics);
-        let bind = SocketAddr::from(([127, 0, 0, 1], 8008));
-        Self(vec![Listener { bind, resources, trusted_proxies: Vec::new() }])
-    }
-}
-
 /// What a listener serves that does not say: not the metrics, which are nobody else's business.
 fn public_resources() -> Vec<Resource> {
     vec![Resource::Client, Resource::Federation, Resource::Admin]
-}
-
-impl Default for Sessions {
-    fn default() -> Self {
-        Self {
-            access_token_seconds: Duration::from_hours(1),
-            login_tokens: true,
-            login_token_seconds: Duration::from_mins(2),
-        }
-    }
-}
-
-impl Default for Logging {
-    fn default() -> Self {
-        Self { filter: "info,ruma_state_res=warn".to_owned(), format: LogFormat::default() }
-    }
-}
-
-impl Default for Storage {
-    fn default() -> Self {
-        Self { engine: EngineKind::default(), cache_bytes: 32 * 1024 * 1024 }
-    }
-}
-
-impl Default for Rooms {
-    fn default() -> Self {
-        Self {
-            default_version: RoomVersionId::V12,
-            redacted_retention_seconds: Duration::from_hours(7 * 24),
-            publishers: Publishers::default(),
-            forget_on_leave: false,
-            max_event_delay_seconds: Duration::from_hours(24),
-        }
-    }
-}
-
-impl Default for Presence {
-    fn default() -> Self {
-        Self { enabled: true }
-    }
-}
-
-impl Default for ServerNotices {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            localpart: "_server".to_owned(),
-            display_name: "Server notices".to_owned(),
-            room_name: "Server notices".to_owned(),
-        }
-    }
-}
-
-impl Default for Outgoing {
-    fn default() -> Self {
-        Self {
-            allowed_private_networks: Vec::new(),
-            trusted_certificates: Vec::new(),
-            timeout_seconds: Duration::from_secs(10),
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body_bytes: NonZeroUsize::new(1024 * 1024).expect("a megabyte is not nothing"),
-            body_seconds: Duration::from_secs(30),
-            request_seconds: Duration::from_mins(1),
-            connections: NonZeroUsize::new(4096).expect("4096 is not nothing"),
-            connections_per_address: NonZeroUsize::new(1024).expect("1024 is not nothing"),
-            idle_seconds: Duration::from_mins(3),
-            shutdown_seconds: Duration::from_secs(20),
-        }
-    }
-}
-
-impl From<EngineKind> for store::EngineKind {
-    fn from(kind: EngineKind) -> Self {
-        match kind {
-            EngineKind::Memory => Self::Memory,
-            EngineKind::Sled => Self::Sled,
-            EngineKind::Fjall => Self::Fjall,
-        }
-    }
-}
-
-impl From<&Rooms> for rooms::Settings {
-    fn from(rooms: &Rooms) -> Self {
-        let publishers = match rooms.publishers {
-            Publishers::Moderators => rooms::Publishers::Moderators,
-            Publishers::Administrators => rooms::Publishers::Administrators,
-        };
-        let after_leaving =
-            if rooms.forget_on_leave { store::Forgotten::Yes } else { store::Forgotten::No };
-        let default_version = rooms.default_version.clone();
-        Self { default_version, publishers, after_leaving, ..Self::default() }
-    }
-}
-
-impl From<&Push> for LegacyMentions {
-    fn from(push: &Push) -> Self {
-        if push.legacy_mentions { Self::Found } else { Self::Ignored }
-    }
-}
-
-/// The most bytes that are read of another server's answer.
-const LARGEST_ANSWER: usize = 1024 * 1024;
-
-impl From<&Outgoing> for Policy {
-    fn from(outgoing: &Outgoing) -> Self {
-        Self {
-            allowed_private_networks: outgoing.allowed_private_networks.clone(),
-            trusted_certificates: outgoing.trusted_certificates.clone(),
-            timeout: outgoing.timeout_seconds,
-            largest_answer: LARGEST_ANSWER,
-        }
-    }
-}
-
-impl From<&Limits> for api::Limits {
-    fn from(limits: &Limits) -> Self {
-        Self {
-            body_bytes: limits.body_bytes.get(),
-            body_timeout: limits.body_seconds,
-            request_timeout: limits.request_seconds,
-        }
-    }
-}
-
-mod seconds_or_none {
-    //! Durations as whole seconds, zero too.
-
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        Ok(Duration::from_secs(u64::from(u32::deserialize(from)?)))
-    }
-
-    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        time.as_secs().serialize(to)
-    }
-}
-
-mod seconds {
-    //! Durations as whole seconds, at least one.
-
-    use std::{num::NonZeroU32, time::Duration};
-
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        let seconds = NonZeroU32::deserialize(from)?;
-        Ok(Duration::from_secs(u64::from(seconds.get())))
-    }
-
-    pub(super) fn serialize<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
-        time.as_secs().serialize(to)
-    }
 }
