@@ -1,32 +1,21 @@
 //! User-interactive authentication. Spec: client-server API, "User-Interactive Authentication API".
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+mod sessions;
+mod stages;
 
-use quick_cache::sync::Cache;
-use ruma::{
-    MilliSecondsSinceUnixEpoch, UserId,
-    api::{
-        client::uiaa::{AuthData, AuthFlow, AuthType, UiaaInfo, UserIdentifier},
-        error::{ErrorKind, StandardErrorBody},
-    },
+use std::sync::PoisonError;
+
+use ruma::api::{
+    client::uiaa::{AuthData, AuthFlow, AuthType, UiaaInfo},
+    error::{ErrorKind, StandardErrorBody},
 };
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use store::{StoreError, UserNumber};
 
-use crate::{
-    Accounts, LoginError, PasswordError, Secret, Session, after, login::Owner,
-    usernames::existing_user_id,
-};
-
-/// How many authentications may be under way; the oldest end when there are more.
-const MAX_SESSIONS: usize = 10_000;
-
-/// How long an authentication may take.
-const LIFETIME: Duration = Duration::from_mins(30);
+pub(crate) use self::sessions::{InteractiveSessions, Passed};
+use self::{sessions::InteractiveSession, stages::Stage};
+use crate::{Accounts, PasswordError, Session, login::Owner};
 
 /// What somebody authenticates for. An authentication counts for this one operation only, so a client that was
 /// tricked into completing one cannot have it used for something else.
@@ -79,76 +68,6 @@ pub enum InteractiveAuthError {
     Store(#[from] StoreError),
 }
 
-/// What was found out by an authentication that is complete.
-#[derive(Debug, Default)]
-pub(crate) struct Passed {
-    /// The registration token that was shown.
-    pub(crate) registration_token: Option<String>,
-    /// The user whose password was given, or who signed on elsewhere.
-    pub(crate) owner: Option<Owner>,
-}
-
-impl Passed {
-    /// With what was found out since.
-    fn and(self, more: Self) -> Self {
-        Self {
-            registration_token: more.registration_token.or(self.registration_token),
-            owner: more.owner.or(self.owner),
-        }
-    }
-}
-
-impl InteractiveSession {
-    fn complete(&mut self, stage: AuthType, found: Passed) {
-        if !self.completed.contains(&stage) {
-            self.completed.push(stage);
-        }
-        self.passed = std::mem::take(&mut self.passed).and(found);
-    }
-}
-
-#[derive(Debug)]
-struct InteractiveSession {
-    operation: Operation,
-    /// Whose authentication it is, where that is known from the start.
-    user: Option<UserNumber>,
-    /// The stages that are of use.
-    stages: Vec<AuthType>,
-    expires_at: MilliSecondsSinceUnixEpoch,
-    completed: Vec<AuthType>,
-    passed: Passed,
-}
-
-/// Authentications under way. They live in memory only: a client whose server restarted begins again.
-#[derive(Debug)]
-pub(crate) struct InteractiveSessions(Cache<String, Arc<Mutex<InteractiveSession>>>);
-
-impl InteractiveSessions {
-    pub(crate) fn new() -> Self {
-        Self(Cache::new(MAX_SESSIONS))
-    }
-
-    /// A session that is not too old and `meant`.
-    fn find(
-        &self,
-        id: &str,
-        now: MilliSecondsSinceUnixEpoch,
-        meant: impl Fn(&InteractiveSession) -> bool,
-    ) -> Option<Arc<Mutex<InteractiveSession>>> {
-        let found = self.0.get(id)?;
-        let session = found.lock().unwrap_or_else(PoisonError::into_inner);
-        let valid = meant(&session) && now < session.expires_at;
-        drop(session);
-        valid.then_some(found)
-    }
-}
-
-/// What became of one stage.
-enum Stage {
-    Completed(AuthType, Passed),
-    Failed(&'static str),
-}
-
 /// Whether a stage that was tried apart from its request is completed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StageOutcome {
@@ -196,9 +115,7 @@ impl Accounts {
         };
         let done =
             |flow: &AuthFlow| flow.stages.iter().all(|stage| session.completed.contains(stage));
-        // Whoever takes the session out of the cache has it: it counts once, however many requests bring it.
-        if failure.is_none() && flows.iter().any(done) && self.0.interactive.0.remove(&id).is_some()
-        {
+        if failure.is_none() && flows.iter().any(done) && self.0.interactive.end(&id) {
             return Ok(std::mem::take(&mut session.passed));
         }
         Err(info(flows, id, session.completed.clone(), failure))
@@ -270,112 +187,6 @@ impl Accounts {
         passed.owner.ok_or(InteractiveAuthError::OtherUser)
     }
 
-    /// The ways in which somebody can show whose account it is. An account that has none is asked for a password.
-    async fn owner_flows(&self, session: Option<&Session>) -> Result<Vec<AuthFlow>, StoreError> {
-        let mut stages = vec![AuthType::Password];
-        if let Some(session) = session
-            && !self.linked_providers(session.user).await?.is_empty()
-        {
-            let record = self.store().user(session.user).await?;
-            if record.is_some_and(|record| record.password_hash.is_none()) {
-                stages.clear();
-            }
-            stages.push(AuthType::Sso);
-        }
-        Ok(stages.into_iter().map(|stage| AuthFlow::new(vec![stage])).collect())
-    }
-
-    /// Checks what the client sent for one stage; `None` when it only asks how far it is.
-    async fn check_stage(
-        &self,
-        flows: &[AuthFlow],
-        requester: Option<&Session>,
-        auth: &AuthData,
-    ) -> Result<Option<Stage>, InteractiveAuthError> {
-        let Some(kind) = auth.auth_type() else { return Ok(None) };
-        if !flows.iter().any(|flow| flow.stages.contains(&kind)) {
-            return Ok(Some(Stage::Failed("this kind of authentication is not offered")));
-        }
-        // It is completed in a browser, apart from the request.
-        if kind == AuthType::Sso {
-            return Ok(None);
-        }
-        let mut found = Passed::default();
-        let failure = match auth {
-            AuthData::Dummy(_) => None,
-            AuthData::RegistrationToken(shown) => {
-                if self.registration_token_is_valid(&shown.token).await? {
-                    found.registration_token = Some(shown.token.clone());
-                    None
-                } else {
-                    Some("the registration token is not valid")
-                }
-            }
-            AuthData::Password(shown) => {
-                let (identifier, password) = (&shown.identifier, &shown.password);
-                match self.check_own_password(requester, identifier, password).await? {
-                    Ok(owner) => {
-                        found.owner = Some(owner);
-                        None
-                    }
-                    Err(reason) => Some(reason),
-                }
-            }
-            _ => Some("this kind of authentication is not offered"),
-        };
-        Ok(Some(failure.map_or(Stage::Completed(kind, found), Stage::Failed)))
-    }
-
-    /// Whose password this is, or why it is nobody's. With a requester, it must be theirs.
-    async fn check_own_password(
-        &self,
-        requester: Option<&Session>,
-        identifier: &UserIdentifier,
-        password: &str,
-    ) -> Result<Result<Owner, &'static str>, InteractiveAuthError> {
-        let UserIdentifier::Matrix(user) = identifier else {
-            return Err(InteractiveAuthError::UnknownIdentifier);
-        };
-        let named = existing_user_id(&user.user, self.server_name());
-        if let Some(requester) = requester {
-            let same =
-                |named: &UserId| named.as_str().eq_ignore_ascii_case(requester.user_id.as_str());
-            if !named.as_deref().is_some_and(same) {
-                return Err(InteractiveAuthError::OtherUser);
-            }
-        }
-        let wanted = requester.map(|requester| &*requester.user_id).or(named.as_deref());
-        match self.check_password(wanted, password).await {
-            Ok(owner) => Ok(Ok(owner)),
-            Err(LoginError::WrongPassword | LoginError::WrongToken) => {
-                Ok(Err("the password is wrong"))
-            }
-            Err(LoginError::Deactivated) => Err(InteractiveAuthError::Deactivated),
-            Err(LoginError::Locked) => Err(InteractiveAuthError::Locked),
-            Err(LoginError::Password(error)) => Err(error.into()),
-            Err(LoginError::Store(error)) => Err(error.into()),
-        }
-    }
-
-    fn begin(
-        &self,
-        operation: Operation,
-        flows: &[AuthFlow],
-        requester: Option<&Session>,
-    ) -> (String, Arc<Mutex<InteractiveSession>>) {
-        let id = Secret::random("uia", &mut rand::rng()).into_exposed();
-        let session = Arc::new(Mutex::new(InteractiveSession {
-            operation,
-            user: requester.map(|requester| requester.user),
-            stages: flows.iter().flat_map(|flow| flow.stages.clone()).collect(),
-            expires_at: after(self.now(), LIFETIME),
-            completed: Vec::new(),
-            passed: Passed::default(),
-        }));
-        self.0.interactive.0.insert(id.clone(), Arc::clone(&session));
-        (id, session)
-    }
-
     fn challenge(
         &self,
         operation: Operation,
@@ -408,6 +219,7 @@ fn info(
 mod tests {
     use ruma::api::client::uiaa::Dummy;
 
+    use super::sessions::LIFETIME;
     use super::*;
     use crate::testing::{accounts, password};
 
