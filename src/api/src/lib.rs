@@ -5,6 +5,7 @@
 
 mod authentication;
 mod body;
+mod direction;
 mod edge;
 mod endpoints;
 mod error;

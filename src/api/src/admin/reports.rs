@@ -11,6 +11,7 @@ use super::{
     answer::{endpoint, number},
     paging::Page,
 };
+use crate::direction::direction_of;
 use crate::{Endpoints, MatrixError};
 
 endpoint!(event_reports: GET "/_synapse/admin/v1/event_reports" {
@@ -177,10 +178,7 @@ async fn list(rooms: &Rooms, kind: ReportKind, query: Query) -> Result<Answer, M
         against: query.event_sender_user_id.as_deref().or(query.target_user_id.as_deref()),
     };
     let page = Page::new(query.from, query.limit);
-    let direction = match query.dir {
-        Direction::Forward => store::Direction::Ascending,
-        Direction::Backward => store::Direction::Descending,
-    };
+    let direction = direction_of(query.dir);
     let found = rooms.reports(kind, filter, direction, (page.from, page.limit)).await?;
     let mut rows = Vec::with_capacity(found.entries.len());
     for (id, report) in found.entries {

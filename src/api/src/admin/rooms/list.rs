@@ -11,6 +11,7 @@ use store::Publication;
 
 use super::AdminRooms;
 use crate::admin::{Administrator, Answer, answer::endpoint, paging::Page};
+use crate::direction::direction_of;
 use crate::{Endpoints, MatrixError};
 
 endpoint!(room_list: GET "/_synapse/admin/v1/rooms" {
@@ -133,10 +134,7 @@ impl AdminRooms {
             .map(|public| if public { Publication::Published } else { Publication::Private });
         let filter =
             RoomFilter { search: query.search_term, empty: query.empty_rooms, publication };
-        let direction = match query.dir {
-            Direction::Forward => store::Direction::Ascending,
-            Direction::Backward => store::Direction::Descending,
-        };
+        let direction = direction_of(query.dir);
         let page = Page::new(query.from, query.limit);
         let order = (query.order_by.into(), direction);
         let found = self.rooms.room_list(&filter, order, (page.from, page.limit)).await?;

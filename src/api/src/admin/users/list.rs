@@ -8,6 +8,7 @@ use store::{UserKind, UserStatus};
 
 use super::Users;
 use crate::admin::{Administrator, Answer, answer::endpoint, paging::Page};
+use crate::direction::direction_of;
 use crate::{Endpoints, MatrixError};
 
 endpoint!(users: GET "/_synapse/admin/v2/users" {
@@ -111,10 +112,7 @@ impl Users {
             guest: if query.guests == Some(false) { Some(false) } else { None },
             locked: if query.locked == Some(true) { None } else { Some(false) },
         };
-        let direction = match query.dir {
-            Direction::Forward => store::Direction::Ascending,
-            Direction::Backward => store::Direction::Descending,
-        };
+        let direction = direction_of(query.dir);
         let page = Page::new(query.from, query.limit);
         let order = (query.order_by.into(), direction);
         let list = self.accounts.account_list(&filter, order, (page.from, page.limit)).await;

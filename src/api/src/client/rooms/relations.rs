@@ -11,6 +11,7 @@ use ruma::{EventId, RoomId, UInt};
 use serde_json::value::RawValue;
 
 use super::{token, typed, viewer};
+use crate::direction::direction_of;
 use crate::{Endpoints, MatrixError, Requester};
 
 const DEFAULT_LIMIT: usize = 5;
@@ -51,10 +52,7 @@ async fn related<T>(
         event_type: common.event_type,
         from: common.from.map(token).transpose()?,
         to: common.to.map(token).transpose()?,
-        direction: match common.direction {
-            Direction::Forward => store::Direction::Ascending,
-            Direction::Backward => store::Direction::Descending,
-        },
+        direction: direction_of(common.direction),
         limit: common
             .limit
             .and_then(|limit| usize::try_from(limit).ok())

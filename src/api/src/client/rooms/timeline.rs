@@ -20,6 +20,7 @@ use sync::EventFilter;
 
 use super::messages_request::MessagesRequest;
 use super::{token, typed, viewer};
+use crate::direction::direction_of;
 use crate::stand_in::stand_in;
 use crate::{Endpoints, MatrixError, Requester};
 
@@ -46,10 +47,7 @@ async fn messages(
     let stretch = Stretch {
         from,
         to: request.to.as_deref().map(token).transpose()?,
-        direction: match request.dir {
-            Direction::Forward => store::Direction::Ascending,
-            Direction::Backward => store::Direction::Descending,
-        },
+        direction: direction_of(request.dir),
         limit: limit_of(request.limit),
     };
     let filter = EventFilter::new(&request.filter, &request.room_id);
