@@ -166,7 +166,7 @@ mod initial_sync {
 impl OldSync {
     /// What is new in the requester's rooms, or in one they look into.
     async fn events(
-        mut self,
+        self,
         requester: Requester,
         request: events::Request,
     ) -> Result<events::Response, MatrixError> {
@@ -175,11 +175,7 @@ impl OldSync {
         let timeout = request.timeout.unwrap_or(Duration::ZERO);
         let room = request.room_id.as_deref();
         let stream = |timeout| stream(&self.sync, &requester, room, from, timeout);
-        let EventStream { end, chunk } = tokio::select! {
-            stream = stream(timeout) => stream?,
-            // Who still waits is told that there is nothing, and asks the next process.
-            () = self.shutdown.started() => stream(Duration::ZERO).await?,
-        };
+        let EventStream { end, chunk } = self.shutdown.cut_short(timeout, stream).await?;
         Ok(events::Response { start: from.to_string(), end, chunk })
     }
 

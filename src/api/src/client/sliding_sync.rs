@@ -80,7 +80,7 @@ pub fn endpoints(all: EdgeBuilder, sync: &Sync, shutdown: &Shutdown) -> EdgeBuil
 }
 
 async fn answer(
-    Services { sync, mut shutdown }: Services,
+    Services { sync, shutdown }: Services,
     requester: Requester,
     slide::Request { pos, timeout, set_presence, body }: slide::Request,
 ) -> Result<slide::Response, MatrixError> {
@@ -96,14 +96,9 @@ async fn answer(
         presence: super::presence::state(&presence)?,
         timeout: timeout.or(body.timeout).unwrap_or(Duration::ZERO),
     };
-    tokio::select! {
-        answer = sync.slide(request) => Ok(response(answer?, body.txn_id)),
-        // Who still waits is told that there is nothing, and asks the next process.
-        () = shutdown.started() => {
-            let at_once = SlidingRequest { timeout: Duration::ZERO, ..request };
-            Ok(response(sync.slide(at_once).await?, body.txn_id))
-        }
-    }
+    let answer = |timeout| sync.slide(SlidingRequest { timeout, ..request });
+    let answer = shutdown.cut_short(request.timeout, answer).await?;
+    Ok(response(answer, body.txn_id))
 }
 
 fn response(answer: SlidingAnswer, txn_id: Option<String>) -> slide::Response {

@@ -28,7 +28,7 @@ pub fn endpoints(all: EdgeBuilder, sync: &Sync, shutdown: &Shutdown) -> EdgeBuil
 }
 
 async fn answer(
-    Services { sync, mut shutdown }: Services,
+    Services { sync, shutdown }: Services,
     requester: Requester,
     SyncQuestion { request, naming }: SyncQuestion,
 ) -> Result<SyncAnswer, MatrixError> {
@@ -46,14 +46,9 @@ async fn answer(
         device_messages: DeviceMessages::Told,
         timeout: request.timeout.unwrap_or(Duration::ZERO),
     };
-    tokio::select! {
-        answer = sync.answer(request) => Ok(SyncAnswer::new(answer?, naming)),
-        // Who still waits is told that there is nothing, and asks the next process.
-        () = shutdown.started() => {
-            let at_once = SyncRequest { timeout: Duration::ZERO, ..request };
-            Ok(SyncAnswer::new(sync.answer(at_once).await?, naming))
-        }
-    }
+    let answer = |timeout| sync.answer(SyncRequest { timeout, ..request });
+    let answer = shutdown.cut_short(request.timeout, answer).await?;
+    Ok(SyncAnswer::new(answer, naming))
 }
 
 /// The filter itself, whether it came with the request or was stored before.
