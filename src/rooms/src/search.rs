@@ -3,6 +3,7 @@
 
 mod index;
 mod indexer;
+mod texts;
 mod token;
 mod view;
 mod words;
@@ -363,7 +364,7 @@ fn highlights(phrases: &[Vec<String>], results: &[Found]) -> BTreeSet<String> {
     let wanted: BTreeSet<&String> = phrases.iter().flatten().collect();
     let mut highlights: BTreeSet<String> = wanted.iter().map(|word| (*word).clone()).collect();
     for found in results {
-        let Some((_, text)) = indexer::text_of(&found.placed.1) else { continue };
+        let Some((_, text)) = texts::text_of(&found.placed.1) else { continue };
         for (word, stands) in words::words(&text) {
             if wanted.contains(&word) {
                 highlights.insert(stands.to_lowercase());

@@ -2,24 +2,21 @@
 //!
 //! It follows the store and is never the only holder of anything: a damaged one is thrown away and made anew.
 
+mod question;
+
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use ruma::{EventId, OwnedEventId};
 use store::{EventNumber, RoomNumber, StreamPosition, TimelinePosition, UserNumber};
-use tantivy::collector::TopDocs;
 use tantivy::directory::MmapDirectory;
 use tantivy::indexer::IndexWriterOptions;
-use tantivy::query::{BooleanQuery, ConstScoreQuery, Occur, PhraseQuery, Query, RangeQuery};
-use tantivy::query::{TermQuery, TermSetQuery};
 use tantivy::schema::{
     FAST, Field, INDEXED, IndexRecordOption, Schema, TextFieldIndexing, TextOptions,
 };
-use tantivy::{
-    DocAddress, IndexReader, IndexWriter, ReloadPolicy, SegmentReader, TantivyDocument,
-    TantivyError, Term,
-};
+use tantivy::{IndexReader, IndexWriter, ReloadPolicy, TantivyDocument, TantivyError, Term};
 
+pub(crate) use self::question::{Hit, Question};
 use super::words;
 use super::{Order, SearchKey};
 
@@ -83,31 +80,6 @@ impl Progress {
         };
         Some(Self { position, last })
     }
-}
-
-/// What is asked of the index.
-#[derive(Debug, Clone)]
-pub(super) struct Question {
-    /// All of these must be there; the words of each right after another.
-    pub(super) phrases: Vec<Vec<String>>,
-    pub(super) keys: Vec<SearchKey>,
-    pub(super) rooms: Vec<RoomNumber>,
-    /// Only of these senders.
-    pub(super) senders: Option<Vec<UserNumber>>,
-    pub(super) order: Order,
-    /// Only what stands before this.
-    pub(super) before: Option<TimelinePosition>,
-    pub(super) limit: usize,
-}
-
-/// An event that answers a question.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Hit {
-    pub(super) event: EventNumber,
-    pub(super) room: RoomNumber,
-    pub(super) sender: UserNumber,
-    pub(super) position: TimelinePosition,
-    pub(super) rank: f32,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -240,85 +212,6 @@ impl Index {
         document.add_text(self.fields.of(entry.key), entry.text);
         document
     }
-
-    /// The events that answer a question, in its order.
-    pub(super) fn find(&self, question: &Question) -> Result<Vec<Hit>, TantivyError> {
-        if question.limit == 0 || question.rooms.is_empty() || question.phrases.is_empty() {
-            return Ok(Vec::new());
-        }
-        let searcher = self.reader.searcher();
-        let query = self.query(question);
-        let top = TopDocs::with_limit(question.limit);
-        let found: Vec<(f32, DocAddress)> = match question.order {
-            Order::Rank => searcher.search(&query, &top.order_by_score())?,
-            Order::Recent => {
-                let newest = top.tweak_score(|segment: &SegmentReader| {
-                    let positions = segment.fast_fields().i64("position").ok();
-                    move |document, rank: f32| {
-                        let position = positions.as_ref().and_then(|all| all.first(document));
-                        (position.unwrap_or(i64::MIN), rank)
-                    }
-                });
-                let found = searcher.search(&query, &newest)?;
-                found.into_iter().map(|((_, rank), address)| (rank, address)).collect()
-            }
-        };
-        let hit = |(rank, address): (f32, DocAddress)| {
-            let values = searcher.segment_reader(address.segment_ord).fast_fields();
-            let number = |name| -> Result<u64, TantivyError> {
-                Ok(values.u64(name)?.first(address.doc_id).unwrap_or_default())
-            };
-            Ok(Hit {
-                event: EventNumber(number("event")?),
-                room: RoomNumber(number("room")?),
-                sender: UserNumber(number("sender")?),
-                position: TimelinePosition(
-                    values.i64("position")?.first(address.doc_id).unwrap_or_default(),
-                ),
-                rank,
-            })
-        };
-        found.into_iter().map(hit).collect()
-    }
-
-    fn query(&self, question: &Question) -> BooleanQuery {
-        let mut parts: Vec<(Occur, Box<dyn Query>)> = Vec::new();
-        for phrase in &question.phrases {
-            let anywhere =
-                question.keys.iter().map(|key| Self::phrase(self.fields.of(*key), phrase));
-            parts.push((Occur::Must, Box::new(BooleanQuery::union(anywhere.collect()))));
-        }
-        let numbers = |field, numbers: Vec<u64>| {
-            let terms = numbers.into_iter().map(|number| Term::from_field_u64(field, number));
-            unranked(Box::new(TermSetQuery::new(terms)))
-        };
-        let rooms = question.rooms.iter().map(|room| room.0).collect();
-        parts.push((Occur::Must, numbers(self.fields.room, rooms)));
-        if let Some(senders) = &question.senders {
-            let senders = senders.iter().map(|sender| sender.0).collect();
-            parts.push((Occur::Must, numbers(self.fields.sender, senders)));
-        }
-        if let Some(before) = question.before {
-            let before = Term::from_field_i64(self.fields.position, before.0);
-            let range =
-                RangeQuery::new(std::ops::Bound::Unbounded, std::ops::Bound::Excluded(before));
-            parts.push((Occur::Must, unranked(Box::new(range))));
-        }
-        BooleanQuery::new(parts)
-    }
-
-    fn phrase(field: Field, words: &[String]) -> Box<dyn Query> {
-        let term = |word: &String| Term::from_field_text(field, word);
-        match words {
-            [word] => Box::new(TermQuery::new(term(word), IndexRecordOption::WithFreqs)),
-            words => Box::new(PhraseQuery::new(words.iter().map(term).collect())),
-        }
-    }
-}
-
-/// A condition that says nothing about how well an event answers.
-fn unranked(query: Box<dyn Query>) -> Box<dyn Query> {
-    Box::new(ConstScoreQuery::new(query, 0.0))
 }
 
 #[cfg(test)]
