@@ -85,6 +85,8 @@ fn is_web(scheme: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn url(text: &str) -> ClientUrl {
@@ -166,5 +168,24 @@ mod tests {
         assert_eq!(url("http://localhost:8080/x").shown(), "localhost:8080");
         assert_eq!(url("io.element.android:/").shown(), "the app for io.element.android: links");
         assert_eq!(url("element://a.example").shown(), "the app for element: links");
+    }
+
+    proptest! {
+        /// Whatever a browser reads in it, it leads to where it was judged to lead.
+        #[test]
+        fn a_token_changes_nothing_but_the_query(
+            scheme in "[ \t\n]?(https?|[a-z][a-z0-9+.-]{0,12})",
+            rest in ":(//)?[a-z.]{0,8}(:[0-9]{1,4})?[/?#&=a-zA-Z%:.@ -]{0,40}",
+        ) {
+            let Some(client) = ClientUrl::parse(&format!("{scheme}{rest}")) else { return Ok(()) };
+            prop_assert!(!FORBIDDEN_SCHEMES.contains(&client.0.scheme()));
+            let back = Url::parse(&client.with_token(&Secret::new("t"))).unwrap();
+            let place = |url: &Url| (url.scheme().to_owned(), url.host_str().map(ToOwned::to_owned));
+            prop_assert_eq!(place(&back), place(&client.0));
+            prop_assert_eq!(back.path(), client.0.path());
+            prop_assert_eq!(back.fragment(), client.0.fragment());
+            let tokens = back.query_pairs().filter(|(name, _)| name == TOKEN);
+            prop_assert_eq!(tokens.map(|(_, value)| value.into_owned()).collect::<Vec<_>>(), ["t"]);
+        }
     }
 }

@@ -305,4 +305,30 @@ mod tests {
             assert_eq!(set.claims(malformed), Err(SignatureError::Malformed), "{malformed}");
         }
     }
+
+    #[test]
+    fn a_key_that_is_none_signs_nothing() {
+        let curve = Curve::new();
+        let signed = curve.token(&json!({ "alg": "ES256" }));
+        for malformed in [
+            json!({ "kty": "EC", "crv": "P-256", "x": "", "y": "" }),
+            json!({ "kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA" }),
+            json!({ "kty": "EC", "crv": "P-384", "x": "AAAA", "y": "AAAA" }),
+            json!({ "kty": "RSA", "n": "", "e": "" }),
+            json!({ "kty": "RSA", "n": "AAAA", "e": "AQAB" }),
+            json!({ "kty": "OKP", "crv": "Ed25519", "x": "" }),
+        ] {
+            let rsa =
+                signed.replace(&encoded(r#"{"alg":"ES256"}"#), &encoded(r#"{"alg":"RS256"}"#));
+            for token in [&signed, &rsa] {
+                let refused = keys(std::slice::from_ref(&malformed)).claims(token);
+                assert_eq!(refused, Err(SignatureError::Wrong), "{malformed}");
+            }
+        }
+        for unreadable in [json!(null), json!({}), json!("EC"), json!({ "kty": "EC", "x": 5 })] {
+            let refused = keys(&[unreadable]).claims(&signed);
+            assert_eq!(refused, Err(SignatureError::UnknownKey));
+        }
+        assert!(Keys::of_set(&json!({ "keys": {} })).is_none());
+    }
 }
