@@ -1,10 +1,9 @@
 //! What providers were asked for, kept so that they are not asked at every turn.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ruma::MilliSecondsSinceUnixEpoch;
-use tokio::sync::Mutex;
 
 use super::ProviderError;
 use crate::after;
@@ -32,24 +31,49 @@ impl<T> Kept<T> {
         Self(Mutex::new(None))
     }
 
-    /// What was answered less than `age` ago, or else what is answered now. One request waits for the answer to another's.
+    /// What was answered less than `age` ago, or else what is answered now. Nobody waits for the answer to another's
+    /// request: a provider that is slow is slow to each.
     pub(super) async fn get(
         &self,
         age: Duration,
         now: MilliSecondsSinceUnixEpoch,
         ask: impl AsyncFnOnce() -> Result<T, ProviderError>,
     ) -> Result<Arc<T>, ProviderError> {
-        let mut last = self.0.lock().await;
-        if let Some(known) = &*last {
-            match &known.value {
-                Some(value) if now < after(known.asked_at, age) => return Ok(Arc::clone(value)),
-                None if now < after(known.asked_at, PAUSE) => return Err(ProviderError::Resting),
-                Some(_) | None => {}
-            }
+        if let Some(known) = self.known(age, now) {
+            return known;
         }
         let answer = ask().await.map(Arc::new);
-        *last = Some(Answer { value: answer.as_ref().ok().cloned(), asked_at: now });
+        self.keep(answer.as_ref().ok(), now);
         answer
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Answer<T>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What need not be asked for.
+    fn known(
+        &self,
+        age: Duration,
+        now: MilliSecondsSinceUnixEpoch,
+    ) -> Option<Result<Arc<T>, ProviderError>> {
+        let last = self.lock();
+        let known = last.as_ref()?;
+        match &known.value {
+            Some(value) if now < after(known.asked_at, age) => Some(Ok(Arc::clone(value))),
+            None if now < after(known.asked_at, PAUSE) => Some(Err(ProviderError::Resting)),
+            Some(_) | None => None,
+        }
+    }
+
+    /// Keeps an answer, unless somebody who asked later has one already.
+    fn keep(&self, value: Option<&Arc<T>>, asked_at: MilliSecondsSinceUnixEpoch) {
+        let mut last = self.lock();
+        let is_late =
+            last.as_ref().is_some_and(|last| last.value.is_some() && asked_at < last.asked_at);
+        if !is_late {
+            *last = Some(Answer { value: value.cloned(), asked_at });
+        }
     }
 }
 
@@ -76,5 +100,19 @@ mod tests {
         assert_eq!(get(111, KEPT, Ok(2)).await.unwrap(), 1);
         assert_eq!(get(111, PAUSE, Ok(3)).await.unwrap(), 3);
         assert_eq!(get(111 + 3_600, KEPT, Ok(4)).await.unwrap(), 4);
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_anothers_answer_and_an_old_failure_replaces_no_newer_answer() {
+        let kept = Kept::new();
+        let at =
+            |seconds: u32| MilliSecondsSinceUnixEpoch(UInt::from(seconds) * UInt::from(1_000_u32));
+        let slow = kept.get(KEPT, at(100), async || {
+            let meanwhile = kept.get(KEPT, at(101), async || Ok(1)).await;
+            assert_eq!(*meanwhile.unwrap(), 1);
+            Err(ProviderError::Issuer)
+        });
+        assert!(matches!(slow.await, Err(ProviderError::Issuer)));
+        assert_eq!(*kept.get(KEPT, at(102), async || Ok(2)).await.unwrap(), 1);
     }
 }
