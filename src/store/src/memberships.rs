@@ -6,8 +6,9 @@
 //! | `forgotten_stay` | user number, room number | stream position of the last departure that was forgotten |
 //! | `room_member` | room number, membership, number of the membership event | user number |
 //!
-//! They follow from the rooms' current state, but for what was forgotten, and are written with it. A room's writer numbers events in the order in which
-//! it makes them, so members of one kind stand in the order in which they last stated their membership.
+//! They follow from the rooms' current state, but for what was forgotten, and are written with it. A room's writer numbers
+//! events in the order in which it makes them, so members of one kind stand in the order in which they last stated their
+//! membership.
 
 use ruma::events::room::member::MembershipState;
 use serde::{Deserialize, Serialize};
@@ -279,8 +280,8 @@ impl Batch {
         Ok(())
     }
 
-    /// Marks a room that was left as forgotten, with what the user saw of it until then. Committing fails with [`StoreError::Conflict`] when the membership
-    /// is not `known` any more.
+    /// Marks a room that was left as forgotten, with what the user saw of it until then. Committing fails with
+    /// [`StoreError::Conflict`] when the membership is not `known` any more.
     pub fn forget_room(
         &mut self,
         user: UserNumber,

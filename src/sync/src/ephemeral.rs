@@ -40,8 +40,8 @@ pub(crate) fn typing(
     event("m.typing", serde_json::json!({ "user_ids": users }))
 }
 
-/// Receipts as `reader` sees them: others' private ones are left out, and those of users who are not `shown`. A user with several receipts at one event, of
-/// several threads, takes several events: one has room for one of them.
+/// Receipts as `reader` sees them: others' private ones are left out, and those of users who are not `shown`. A user with
+/// several receipts at one event, of several threads, takes several events: one has room for one of them.
 pub(crate) async fn receipts(
     store: &Store,
     reader: UserNumber,

@@ -23,8 +23,9 @@ pub struct MemoryPosition {
 
 /// What a client has seen: everything durable up to a position, and of what lives in memory up to others.
 ///
-/// Written `s{position}_{epoch}_{typing}_{presence}`, with `d{to_device}` behind it where that is another position. Nothing is kept for it on the server, so it can be used any
-/// number of times, and after a restart. Spec: client-server API, "Syncing".
+/// Written `s{position}_{epoch}_{typing}_{presence}`, with `d{to_device}` behind it where that is another position. Nothing
+/// is kept for it on the server, so it can be used any number of times, and after a restart. Spec: client-server API,
+/// "Syncing".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SyncToken {
     /// The store's position.
