@@ -2,7 +2,6 @@
 //! welcome. What is to be done stands in the store until it is done, so it goes on after a restart.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use ruma::{OwnedRoomId, OwnedUserId};
@@ -12,6 +11,7 @@ use store::{
 use tokio::sync::Notify;
 
 use crate::membership::Change as MembershipChange;
+use crate::worker::rest;
 use crate::{RoomError, Rooms};
 
 /// How many departing users or closed rooms are read at once.
@@ -22,9 +22,6 @@ const MEMBERS: usize = 256;
 
 /// How many rooms are left, or guests seen out, at once. They share flushes.
 const AT_ONCE: usize = 16;
-
-/// How long to wait after the store failed.
-const PAUSE: Duration = Duration::from_secs(30);
 
 /// Wakes who sees others out.
 #[derive(Debug, Default)]
@@ -52,13 +49,7 @@ impl Rooms {
     /// Spec: client-server API, "Account deactivation" and "Guest Access".
     pub async fn see_out(&self) {
         loop {
-            match self.see_all_out().await {
-                Ok(()) => self.departures().wake.notified().await,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot see users out of rooms, trying again later");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
+            rest(self.see_all_out().await, "departures", &self.departures().wake).await;
         }
     }
 

@@ -64,6 +64,7 @@ mod upgrade;
 mod user_directory;
 mod user_redaction;
 mod visibility;
+mod worker;
 
 pub use blocking::Block;
 pub use client_event::{EventShape, Viewer};

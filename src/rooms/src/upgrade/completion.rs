@@ -1,8 +1,6 @@
 //! What is to be done in other places when a room was replaced: its place in spaces, its replacer's settings. It stands in
 //! the store from the commit that replaces the room until it is done, so it goes on after a restart.
 
-use std::time::Duration;
-
 use ruma::events::StateEventType;
 use ruma::{OwnedRoomId, OwnedUserId, RoomId};
 use serde_json::json;
@@ -10,6 +8,7 @@ use store::{Batch, OpenUpgrade, RoomNumber, SpaceLink};
 
 use super::may_be_forbidden;
 use crate::create::raw;
+use crate::worker::rest;
 use crate::{RoomError, Rooms};
 
 /// In how many spaces the new room takes the place of the old one.
@@ -17,9 +16,6 @@ const MAX_PARENTS: usize = 20;
 
 /// How many upgrades are read at once.
 const PAGE: usize = 16;
-
-/// How long to wait after the store failed.
-const PAUSE: Duration = Duration::from_secs(30);
 
 /// Who put which room into whose place.
 struct Replacement {
@@ -34,13 +30,7 @@ impl Rooms {
     /// ends.
     pub async fn complete_upgrades(&self) {
         loop {
-            match self.complete_all_upgrades().await {
-                Ok(()) => self.upgrades_left().notified().await,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot complete upgrades of rooms, trying again later");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            }
+            rest(self.complete_all_upgrades().await, "upgrades", self.upgrades_left()).await;
         }
     }
 
